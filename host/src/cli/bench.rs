@@ -1,0 +1,13 @@
+//! `ldae bench`.
+
+use super::{Outcome, Output};
+use crate::{Error, Result};
+
+/// Arguments of `ldae bench`.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Runs the verb.
+pub fn run(_args: Args, _out: &Output) -> Result<Outcome> {
+    Err(Error::new("`ldae bench` is not built yet"))
+}

@@ -1,0 +1,13 @@
+//! `ldae export`.
+
+use super::{Outcome, Output};
+use crate::{Error, Result};
+
+/// Arguments of `ldae export`.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Runs the verb.
+pub fn run(_args: Args, _out: &Output) -> Result<Outcome> {
+    Err(Error::new("`ldae export` is not built yet"))
+}

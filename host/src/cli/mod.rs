@@ -1,0 +1,95 @@
+//! The program: one verb per file, one place that prints errors and chooses the exit status.
+//!
+//! Exit status: 0 done or passed, 1 a check failed, 2 could not run.
+
+mod output;
+
+mod bench;
+mod data;
+mod demo;
+mod embed;
+mod eval;
+mod export;
+mod inspect;
+mod report;
+mod train;
+mod verify;
+
+pub use output::Output;
+
+use crate::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// How a verb ended when it could run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit status 0.
+    Passed,
+    /// Exit status 1: a check (parity, quality, budget) failed.
+    CheckFailed,
+}
+
+/// Teach a small Vision Transformer to embed images without labels, put it on edge boards, prove both compute the same.
+#[derive(Parser)]
+#[command(name = "ldae", version, propagate_version = true)]
+struct Cli {
+    /// Print facts as one JSON object on standard output (progress stays on standard error).
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the whole chain in minutes: train, evaluate, export, verify, report.
+    Demo(demo::Args),
+    /// Say what is in a data set: counts, sizes, classes, unreadable files.
+    Data(data::Args),
+    /// Train an encoder without labels.
+    Train(train::Args),
+    /// k-NN and linear probe of a run or an exported encoder, beside the baselines.
+    Eval(eval::Args),
+    /// Embed pictures into a .npy file with their names.
+    Embed(embed::Args),
+    /// Fold, calibrate and quantise a run into a .ldae artifact.
+    Export(export::Args),
+    /// Layers, MACs, flash and exact RAM of a preset, a run or an artifact.
+    Inspect(inspect::Args),
+    /// Prove that emulated boards compute what this machine computes.
+    Verify(verify::Args),
+    /// Latency of an exported encoder on this machine.
+    Bench(bench::Args),
+    /// Write report.html of a run.
+    Report(report::Args),
+}
+
+/// Parses the command line, runs the verb, prints an error with its hint if there is one.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse(); // clap itself exits with status 2 on a bad command line
+    let out = Output::new(cli.json);
+    match run(cli.verb, &out) {
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::CheckFailed) => ExitCode::from(1),
+        Err(error) => {
+            out.error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(verb: Verb, out: &Output) -> Result<Outcome> {
+    match verb {
+        Verb::Demo(a) => demo::run(a, out),
+        Verb::Data(a) => data::run(a, out),
+        Verb::Train(a) => train::run(a, out),
+        Verb::Eval(a) => eval::run(a, out),
+        Verb::Embed(a) => embed::run(a, out),
+        Verb::Export(a) => export::run(a, out),
+        Verb::Inspect(a) => inspect::run(a, out),
+        Verb::Verify(a) => verify::run(a, out),
+        Verb::Bench(a) => bench::run(a, out),
+        Verb::Report(a) => report::run(a, out),
+    }
+}

@@ -1,0 +1,1 @@
+//! k-NN, linear probe and baselines.

@@ -1,0 +1,1 @@
+//! Writing the artifact with its test vectors and quality report.

@@ -1,0 +1,17 @@
+//! The workstation side of ldae: reads pictures, trains, evaluates, quantises, exports, verifies and reports.
+//! The `ldae` program ([`cli`]) is a thin layer over these modules; docs/ARCHITECTURE.md shows how they hang together.
+
+pub mod atomic;
+pub mod cli;
+pub mod data;
+pub mod error;
+pub mod eval;
+pub mod export;
+pub mod model;
+pub mod quantise;
+pub mod report;
+pub mod run_dir;
+pub mod train;
+pub mod verify;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! The l-DAE in Burn (METHOD.md section 1).

@@ -1,0 +1,1 @@
+//! From trained weights to integers: folding, calibration, bias correction, quality.

@@ -1,0 +1,1 @@
+//! Host against device, tap by tap.

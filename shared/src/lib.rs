@@ -1,0 +1,20 @@
+//! What the host and the device both compute, once: patches, PCA, noise, fixed-point rounding, the model
+//! specification and the artifact format.
+//!
+//! `no_std`, no allocation (the `alloc` feature adds owned writers for hosts), no `unsafe`. Symbols are those of the
+//! whole project: B batch, N tokens, P values of one patch (p·p·C), K PCA rank, W width, H heads, L blocks.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod crc;
+pub mod fixed;
+pub mod format;
+pub mod noise;
+pub mod patch;
+pub mod pca;
+pub mod spec;
