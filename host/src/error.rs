@@ -51,8 +51,13 @@ impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::r
         self.map_err(|e| {
             let cause = e.into();
             let error = Error::new(what());
-            let full = cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull);
-            let error = if full { error.hint("the disk is full: free some space and run the same command again") } else { error };
+            let full =
+                cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull);
+            let error = if full {
+                error.hint("the disk is full: free some space and run the same command again")
+            } else {
+                error
+            };
             error.caused_by(cause)
         })
     }

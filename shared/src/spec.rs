@@ -259,7 +259,17 @@ const fn board(image: u16, patch: u16, rank: u16, width: u16, depth: u16, heads:
 
 const fn paper(width: u16, depth: u16, heads: u16) -> EncoderSpec {
     // Rank 64 of P = 768: the best single rank of the papers' patch-PCA sweep lies at 32 to 64 (METHOD.md section 2).
-    EncoderSpec { image: 224, channels: 3, patch: 16, rank: 64, width, depth, heads, mlp_ratio: 4, pooling: Pooling::Mean }
+    EncoderSpec {
+        image: 224,
+        channels: 3,
+        patch: 16,
+        rank: 64,
+        width,
+        depth,
+        heads,
+        mlp_ratio: 4,
+        pooling: Pooling::Mean,
+    }
 }
 
 /// All presets, smallest first. Board ranks are a multiple of 16 near P/6 to P/9, the inner maximum of the rank sweep.
@@ -314,6 +324,9 @@ mod tests {
         assert!(bad(|s| s.rank = 193));
         assert!(bad(|s| s.depth = 0));
         assert!(bad(|s| s.mlp_ratio = 0));
-        assert!(bad(|s| { s.width = 2048; s.mlp_ratio = 16 }));
+        assert!(bad(|s| {
+            s.width = 2048;
+            s.mlp_ratio = 16
+        }));
     }
 }

@@ -64,7 +64,8 @@ impl Output {
 
     /// A progress bar with rate and time left on standard error; silent when that is no terminal.
     pub fn progress(&self, what: &str, total: u64) -> ProgressBar {
-        let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {pos}/{len} {per_sec} {eta} left {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::with_draw_target(Some(total), target).with_style(style).with_prefix(what.to_owned())
