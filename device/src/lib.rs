@@ -1,1 +1,2 @@
 //! device
+#![no_std]
