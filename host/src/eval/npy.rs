@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn exact_bytes() {
         let file = of_f32(2, 3, &[0.0, 1.0, 2.0, 3.0, 4.0, -5.5]);
-        // What numpy.save writes for this array (numpy 2.1), header first.
+        // What numpy.save writes for this array (numpy 2.4.6), header first.
         let mut want = b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }".to_vec();
         want.resize(127, b' ');
         want.push(b'\n');
