@@ -57,7 +57,9 @@ pub enum EmbedError {
 impl core::fmt::Display for EmbedError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match *self {
-            EmbedError::Pixels { expected, found } => write!(f, "picture of {found} bytes, the encoder takes {expected}"),
+            EmbedError::Pixels { expected, found } => {
+                write!(f, "picture of {found} bytes, the encoder takes {expected}")
+            }
             EmbedError::Scratch { needed, found } => write!(f, "scratch of {found} bytes, the encoder needs {needed}"),
             EmbedError::ScratchAlignment => f.write_str("scratch is not aligned to 16 bytes"),
             EmbedError::Output { needed, found } => write!(f, "output of {found} codes, the embedding has {needed}"),
@@ -131,12 +133,7 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// A buffer of the wrong size or alignment.
-    pub fn embed<'o>(
-        &self,
-        pixels: &[u8],
-        scratch: &mut [u8],
-        out: &'o mut [i8],
-    ) -> Result<Embedding<'o>, EmbedError> {
+    pub fn embed<'o>(&self, pixels: &[u8], scratch: &mut [u8], out: &'o mut [i8]) -> Result<Embedding<'o>, EmbedError> {
         self.embed_tapped(pixels, scratch, out, &mut NoTap)
     }
 

@@ -11,9 +11,9 @@ mod work;
 pub(crate) use work::Work;
 
 use crate::encoder::EmbedError;
-use crate::kernels::{Choice, Kernel, portable::Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::x86;
+use crate::kernels::{Choice, Kernel, portable::Portable};
 use crate::plan::ROWS;
 use crate::tap::{Tap, TapData, TapId};
 use ldae_shared::format::{Block, Front, Head};
@@ -59,7 +59,8 @@ fn front_with<K: Kernel, T: Tap>(
     let patches: &mut [i8] = region.take(ROWS * p)?;
     let latents: &mut [i8] = region.take(ROWS * k)?;
     let product: &mut [i16] = region.take(ROWS * w)?;
-    let grid = PatchGrid { image: spec.image as usize, patch: spec.patch as usize, channels: spec.channels as usize };
+    let expected = spec.pixels() as usize;
+    let grid = PatchGrid::of(spec).ok_or(EmbedError::Pixels { expected, found: pixels.len() })?;
     let mut positions = front.positions();
     if T::ENABLED {
         tap.tap(TapId::Pixels, TapData::U8(pixels));

@@ -10,6 +10,8 @@
 
 mod check;
 mod layout;
+#[cfg(feature = "alloc")]
+mod synthetic;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -17,6 +19,8 @@ mod view;
 mod write;
 
 pub use layout::{block_bytes, front_bytes, head_bytes, linear_bytes};
+#[cfg(feature = "alloc")]
+pub use synthetic::Fill;
 pub use view::{Artifact, Block, Channel, Channels, Front, Head, Linear, Preprocess, TestVector, TestVectors};
 #[cfg(feature = "alloc")]
 pub use write::{ArtifactDesc, BlockDesc, LinearDesc, Section, VectorDesc, WriteError, reseal};
