@@ -1,1 +1,33 @@
-//! k-NN, linear probe and baselines.
+//! How good embeddings are: k-NN and linear probe of a run or an exported encoder, beside the baselines.
+//!
+//! Everything downstream of an embedder works on [`Features`] that were standardised with the statistics of the
+//! training split ([`standardise`]). k-NN: [`knn`]; linear probe and its protocol: [`probe`].
+
+pub mod features;
+pub mod knn;
+mod linear;
+pub mod npy;
+pub mod pooling;
+pub mod probe;
+pub mod quality;
+pub mod standardise;
+#[cfg(test)]
+mod testing;
+
+pub use features::Features;
+
+use crate::{Error, Result};
+
+/// One label per row, or an error that says which are missing.
+fn check_labels(features: &Features, labels: &[u16]) -> Result<()> {
+    if features.rows() == labels.len() {
+        return Ok(());
+    }
+    Err(Error::new(format!("{} labels for {} pictures", labels.len(), features.rows()))
+        .hint("k-NN and probe need a label for every picture: name the folders by class, or use a labelled data set"))
+}
+
+fn different_dims(train: usize, test: usize) -> Error {
+    Error::new(format!("training features have {train} components, held-out features {test}"))
+        .hint("embed both splits with the same encoder and pooling")
+}
