@@ -1,7 +1,3 @@
-<<<<<<< HEAD
-//! device
-#![no_std]
-=======
 //! Runs an ldae encoder on a device: NUMERICS.md in integers only. `no_std`, no allocation, no float, no panic reachable
 //! from data, no `unsafe` outside `kernels` modules.
 //!
@@ -32,4 +28,3 @@ pub use encoder::{EmbedError, Embedding, Encoder, Scratch};
 pub use ldae_shared::format::{Artifact, FormatError as LoadError};
 pub use plan::{ROWS, scratch_bytes};
 pub use tap::{BlockStage, CrcTaps, NoTap, Tap, TapData, TapId};
->>>>>>> main
