@@ -9,5 +9,6 @@
 pub mod parity;
 #[cfg(feature = "semihosting")]
 pub mod semihosted;
-#[doc(hidden)]
-pub mod standin;
+
+/// Version of the engine in this firmware (all crates of the workspace share one).
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

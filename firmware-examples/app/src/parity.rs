@@ -2,9 +2,9 @@
 //!
 //! The engine gets exactly the scratch that it asks for, so a plan that is too small shows here and not in the field.
 
-use crate::standin::{self as ldae_device, Encoder, Tap, TapId};
 use core::fmt::{Display, Write};
 use heapless::String;
+use ldae_device::{CrcTaps, Encoder, Tap, TapData, TapId};
 use ldae_shared::crc::{Crc32, crc32};
 use ldae_shared::parity::{AnswerWriter, Identity, MAX_TEXT, Plan, Request, Sink, TapWanted};
 
@@ -21,7 +21,7 @@ pub trait Source {
 
 /// Buffers for any artifact and picture that the board accepts.
 pub struct Memory<'a> {
-    /// At least `scratch_bytes()`.
+    /// At least `scratch_bytes()`, aligned to 16 bytes.
     pub scratch: &'a mut [u8],
     /// At least one picture.
     pub pixels: &'a mut [u8],
@@ -81,15 +81,18 @@ fn run<'m, S: Sink>(
             artifact_bytes: request.artifact_bytes,
             artifact_crc: crc32(bytes),
             core,
-            version: ldae_device::VERSION,
+            version: crate::VERSION,
         })
         .map_err(lost)?;
 
     let encoder = Encoder::new(bytes).map_err(|e| failure(format_args!("artifact refused: {e}")))?;
-    let (pixels, components) = (encoder.spec().pixels() as usize, encoder.spec().embedding() as usize);
-    let taps = encoder.taps();
+    let spec = *encoder.spec();
+    let (pixels, components, taps) = (spec.pixels() as usize, spec.embedding() as usize, spec.taps());
     if request.picture_bytes as usize != pixels {
-        return Err(failure(format_args!("a picture has {} bytes, the artifact wants {pixels}", request.picture_bytes)));
+        return Err(failure(format_args!(
+            "a picture has {} bytes, the artifact wants {pixels}",
+            request.picture_bytes
+        )));
     }
     let scratch = take("scratch", memory.scratch, encoder.scratch_bytes())?;
     let pixels = take("picture buffer", memory.pixels, pixels)?;
@@ -99,15 +102,15 @@ fn run<'m, S: Sink>(
         taps: taps as u32,
         components: components as u32,
         scratch_bytes: scratch.len() as u32,
-        kernel: "portable",
+        kernel: encoder.kernel(),
     };
     writer.plan(&plan).map_err(lost)?;
 
     for index in 0..request.pictures {
         source.read(pixels).map_err(|e| failure(format_args!("cannot read picture {index}: {e}")))?;
-        crcs.fill(Crc32::new());
         let wanted = request.wanted.filter(|w| w.picture == index);
-        let mut observer = Observer { crcs: &mut *crcs, wanted, writer: &mut *writer, lost: false };
+        let crc_taps = CrcTaps::new(crcs, spec.depth);
+        let mut observer = Observer { crc_taps, depth: spec.depth, wanted, writer: &mut *writer, lost: false };
         let embedding = encoder
             .embed_tapped(pixels, scratch, codes, &mut observer)
             .map_err(|e| failure(format_args!("picture {index}: {e}")))?;
@@ -127,19 +130,18 @@ fn take<'a, T>(what: &str, buffer: &'a mut [T], length: usize) -> Result<&'a mut
 
 /// Keeps a CRC-32 per tap and passes the bytes of one tap on.
 struct Observer<'a, S> {
-    crcs: &'a mut [Crc32],
+    crc_taps: CrcTaps<'a>,
+    depth: u16,
     wanted: Option<TapWanted>,
     writer: &'a mut AnswerWriter<S>,
     lost: bool,
 }
 
 impl<S: Sink> Tap for Observer<'_, S> {
-    fn tap(&mut self, id: TapId, bytes: &[u8]) {
-        if let Some(crc) = self.crcs.get_mut(id.index()) {
-            crc.update(bytes);
-        }
-        if self.wanted.is_some_and(|w| w.tap as usize == id.index()) {
-            self.lost |= self.writer.tap_bytes(bytes).is_err();
+    fn tap(&mut self, id: TapId, data: TapData<'_>) {
+        self.crc_taps.tap(id, data);
+        if self.wanted.is_some_and(|w| w.tap as usize == id.index(self.depth)) {
+            self.lost |= data.le_bytes(|piece| self.writer.tap_bytes(piece)).is_err();
         }
     }
 }

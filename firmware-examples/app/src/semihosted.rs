@@ -3,6 +3,7 @@
 
 use crate::parity::{self, Memory, Source};
 use core::fmt;
+use ldae_device::Scratch;
 use ldae_shared::crc::Crc32;
 use ldae_shared::parity::Sink;
 use semihosting::fs::File;
@@ -45,12 +46,12 @@ impl Sink for Channel {
 ///
 /// `core` is what the processor says it is; `artifact` maps a length to the bytes that the loader has put in memory.
 pub fn verify(core: &str, artifact: impl FnOnce(usize) -> Option<&'static [u8]>) -> ExitCode {
-    static SCRATCH_MEMORY: ConstStaticCell<[u8; SCRATCH]> = ConstStaticCell::new([0; SCRATCH]);
+    static SCRATCH_MEMORY: ConstStaticCell<Scratch<SCRATCH>> = ConstStaticCell::new(Scratch::new());
     static PIXEL_MEMORY: ConstStaticCell<[u8; PIXELS]> = ConstStaticCell::new([0; PIXELS]);
     static CODE_MEMORY: ConstStaticCell<[i8; CODES]> = ConstStaticCell::new([0; CODES]);
     static TAP_MEMORY: ConstStaticCell<[Crc32; TAPS]> = ConstStaticCell::new([Crc32::new(); TAPS]);
     let memory = Memory {
-        scratch: SCRATCH_MEMORY.take(),
+        scratch: &mut SCRATCH_MEMORY.take().0,
         pixels: PIXEL_MEMORY.take(),
         codes: CODE_MEMORY.take(),
         taps: TAP_MEMORY.take(),

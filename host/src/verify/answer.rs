@@ -204,7 +204,8 @@ mod tests {
 
     fn sample(pictures: &[Vec<i8>], failure: Option<&str>) -> Vec<u8> {
         let mut w = AnswerWriter::start(Bytes(Vec::new())).unwrap();
-        w.identity(&parity::Identity { artifact_bytes: 5, artifact_crc: 6, core: "cortex-m4", version: "1.2" }).unwrap();
+        w.identity(&parity::Identity { artifact_bytes: 5, artifact_crc: 6, core: "cortex-m4", version: "1.2" })
+            .unwrap();
         w.plan(&parity::Plan { taps: 2, components: 3, scratch_bytes: 4, kernel: "portable" }).unwrap();
         for (i, codes) in pictures.iter().enumerate() {
             w.tap_bytes(&[i as u8]).unwrap();

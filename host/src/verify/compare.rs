@@ -2,10 +2,10 @@
 
 use super::answer::{Answer, PictureResult};
 use super::reference::Reference;
-use super::report::{ByteDifference, DeviceReport, Difference, Verdict};
+use super::report::{DeviceReport, Difference, ValueDifference, Verdict};
 use super::session::Ran;
 
-/// Bytes shown on either side of the first differing one.
+/// Values shown on either side of the first differing one.
 const NEIGHBOURS: usize = 4;
 
 /// The report of one device; `artifact_crc` is the host's, `names` are those of the pictures.
@@ -79,19 +79,15 @@ fn first_difference(reference: &Reference, answer: &Answer, names: &[String]) ->
 }
 
 /// Where two versions of one tap part. `None` when they are equal.
-pub fn locate(host: &[u8], device: &[u8]) -> Option<ByteDifference> {
+pub fn locate(host: &[i64], device: &[i64]) -> Option<ValueDifference> {
     if host == device {
         return None;
     }
-    let byte = host.iter().zip(device).position(|(a, b)| a != b).unwrap_or(host.len().min(device.len()));
+    let index = host.iter().zip(device).position(|(a, b)| a != b).unwrap_or(host.len().min(device.len()));
     let differing = host.iter().zip(device).filter(|(a, b)| a != b).count() + host.len().abs_diff(device.len());
-    let around = |bytes: &[u8]| {
-        let from = byte.saturating_sub(NEIGHBOURS).min(bytes.len());
-        let piece = &bytes[from..(byte + NEIGHBOURS + 1).min(bytes.len())];
-        let show = |(i, b)| if from + i == byte { format!("[{b:02x}]") } else { format!("{b:02x}") };
-        piece.iter().enumerate().map(show).collect::<Vec<_>>().join(" ")
-    };
-    Some(ByteDifference { byte, of: host.len(), differing, host: around(host), device: around(device) })
+    let shown_from = index.saturating_sub(NEIGHBOURS);
+    let around = |values: &[i64]| values.iter().skip(shown_from).take(2 * NEIGHBOURS + 1).copied().collect();
+    Some(ValueDifference { index, of: host.len(), differing, shown_from, host: around(host), device: around(device) })
 }
 
 #[cfg(test)]
@@ -174,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_differing_byte_is_shown_with_its_neighbours() {
+    fn the_first_differing_value_is_shown_with_its_neighbours() {
         assert_eq!(locate(&[1, 2, 3], &[1, 2, 3]), None);
-        let at = locate(&[1, 2, 3, 4, 5, 6, 7], &[1, 2, 3, 4, 9, 6]).unwrap();
-        assert_eq!((at.byte, at.of, at.differing), (4, 7, 2));
-        assert_eq!(at.host, "01 02 03 04 [05] 06 07");
-        assert_eq!(at.device, "01 02 03 04 [09] 06");
+        let at = locate(&[1, 2, 3, 4, 5, 6, 7], &[1, 2, 3, 4, 5, -6]).unwrap();
+        assert_eq!((at.index, at.of, at.differing, at.shown_from), (5, 7, 2, 1));
+        assert_eq!(at.host, [2, 3, 4, 5, 6, 7]);
+        assert_eq!(at.device, [2, 3, 4, 5, -6]);
         let shorter = locate(&[1, 2], &[]).unwrap();
-        assert_eq!((shorter.byte, shorter.device.as_str()), (0, ""));
+        assert_eq!((shorter.index, shorter.device.len()), (0, 0));
     }
 }

@@ -4,6 +4,7 @@
 //! (component rust-src), `core` is built along with the firmware. Without either the error says what to install.
 
 use super::device::{Board, Device};
+use crate::cli::Output;
 use crate::error::Context;
 use crate::{Error, Result};
 use std::env;
@@ -30,7 +31,7 @@ enum CoreLibrary {
 ///
 /// # Errors
 /// No firmware is found, the target is not installed, or the build fails.
-pub fn program(device: &Device, place: Option<&Path>) -> Result<PathBuf> {
+pub fn program(device: &Device, place: Option<&Path>, out: &Output) -> Result<PathBuf> {
     let (package, target) = match device {
         Device::Qemu(Board { package, target, .. }) => (*package, Some(*target)),
         Device::Std | Device::Host => (STD_PACKAGE, None),
@@ -51,7 +52,7 @@ pub fn program(device: &Device, place: Option<&Path>) -> Result<PathBuf> {
         return Err(Error::new(format!("no firmware for {device} in {}", place.display()))
             .hint("give the folder firmware-examples, or a folder with TARGET/release/verify"));
     }
-    build(&place, &source, target)
+    build(device, &place, &source, target, out)
 }
 
 fn under(folder: &Path, target: Option<&str>) -> PathBuf {
@@ -66,13 +67,16 @@ fn search() -> Option<PathBuf> {
     starts.iter().flatten().find_map(|start| start.ancestors().find_map(found))
 }
 
-fn build(place: &Path, source: &Path, target: Option<&str>) -> Result<PathBuf> {
+fn build(device: &Device, place: &Path, source: &Path, target: Option<&str>, out: &Output) -> Result<PathBuf> {
     let output = match env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => PathBuf::from(folder).join("firmware"),
         None => place.parent().unwrap_or(place).join("target").join("firmware"),
     };
     // Cargo runs in the package's folder, so a relative folder must not be passed on as it is.
     let output = std::path::absolute(&output).context(|| format!("cannot resolve {}", output.display()))?;
+    if !under(&output, target).is_file() {
+        out.note(format_args!("building the firmware for {device} (once, about half a minute)"));
+    }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);
     command.args(["build", "--release", "--locked", "--bin", PROGRAM, "--target-dir"]).arg(&output).current_dir(source);
@@ -148,7 +152,7 @@ mod tests {
     #[test]
     fn a_folder_without_firmware_is_an_error_with_a_hint() {
         let empty = tempfile::tempdir().unwrap();
-        let error = program(&"qemu:cortex-m4".parse().unwrap(), Some(empty.path())).unwrap_err();
+        let error = program(&"qemu:cortex-m4".parse().unwrap(), Some(empty.path()), &Output::new(false)).unwrap_err();
         assert!(error.to_string().contains("no firmware for qemu:cortex-m4"), "{error}");
         assert!(error.advice().is_some());
     }
@@ -159,6 +163,6 @@ mod tests {
         let file = root.path().join("thumbv7m-none-eabi/release/verify");
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "").unwrap();
-        assert_eq!(program(&"qemu:cortex-m3".parse().unwrap(), Some(root.path())).unwrap(), file);
+        assert_eq!(program(&"qemu:cortex-m3".parse().unwrap(), Some(root.path()), &Output::new(false)).unwrap(), file);
     }
 }

@@ -21,13 +21,13 @@ pub use answer::{Answer, AnswerError};
 pub use device::{BOARDS, Board, Device};
 pub use firmware::FIRMWARE_VARIABLE;
 pub use pictures::Pictures;
-pub use report::{ArtifactId, ByteDifference, DeviceReport, Difference, Verdict, VerifyReport};
+pub use report::{ArtifactId, DeviceReport, Difference, ValueDifference, Verdict, VerifyReport};
 
 use crate::cli::Output;
 use crate::{Error, Result};
 use ldae_shared::crc::crc32;
 use ldae_shared::parity::{Request, TapWanted};
-use reference::Reference;
+use reference::{Kernels, Reference};
 use session::{Job, Ran};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -71,14 +71,14 @@ pub fn run(
     options: &Options,
     out: &Output,
 ) -> Result<VerifyReport> {
-    let picture_bytes = reference::picture_bytes(artifact)?;
+    let picture_bytes = reference::spec(artifact)?.pixels() as usize;
     if pictures.is_empty() || pictures.pixels.len() != pictures.len() * picture_bytes {
         return Err(Error::new(format!("the pictures do not have the {picture_bytes} bytes that the artifact wants"))
             .hint("give at least one picture, resized to the artifact's image side and channels"));
     }
     let on_device = options.device_artifact.as_deref().unwrap_or(artifact);
     let ready = devices.iter().map(|d| prepare(d, on_device.len(), options, out)).collect::<Result<Vec<_>>>()?;
-    let reference = reference::run(artifact, &pictures.pixels)?;
+    let reference = reference::run(artifact, &pictures.pixels, Kernels::Portable)?;
 
     let record = Answer::picture_record_bytes(reference.plan.taps as usize, reference.plan.components as usize) as u64;
     let bar = out.progress("verify", (pictures.len() * devices.len()) as u64);
@@ -131,10 +131,7 @@ fn prepare<'a>(device: &'a Device, artifact: usize, options: &Options, out: &Out
     let board = session::describe(device)?;
     let program = match device {
         Device::Host => None,
-        _ => {
-            out.note(format_args!("firmware for {device}"));
-            Some(firmware::program(device, options.firmware.as_deref())?)
-        }
+        _ => Some(firmware::program(device, options.firmware.as_deref(), out)?),
     };
     Ok(Ready { device, board, program })
 }
@@ -172,16 +169,16 @@ fn one(
         && let Some(tap) = first.tap
     {
         let picture = &pictures.pixels[first.picture * size..][..size];
-        let host = reference::tap_bytes(artifact, picture, tap)?;
+        let (element, host) = reference::tap_bytes(artifact, picture, tap, Kernels::Portable)?;
         let wanted = TapWanted { picture: 0, tap: tap as u32 };
         let device = match &ready.program {
             Some(program) => {
                 let job = job(picture, Some(wanted));
                 session::run(ready.device, program, &job, options.patience, &|_| {})?.answer.tap_bytes
             }
-            None => reference::tap_bytes(on_device, picture, tap)?,
+            None => reference::tap_bytes(on_device, picture, tap, Kernels::Best)?.1,
         };
-        first.at = compare::locate(&host, &device);
+        first.at = compare::locate(&element.values(&host), &element.values(&device));
     }
     Ok(report)
 }
@@ -189,15 +186,14 @@ fn one(
 /// The engine of this process as a device.
 fn in_process(artifact: &[u8], pixels: &[u8]) -> Result<Ran> {
     let started = Instant::now();
-    let Reference { pictures, plan, .. } = reference::run(artifact, pixels)?;
+    let Reference { pictures, plan, .. } = reference::run(artifact, pixels, Kernels::Best)?;
     let identity = answer::Identity {
         artifact_bytes: artifact.len() as u32,
         artifact_crc: crc32(artifact),
         core: std::env::consts::ARCH.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let answer =
-        Answer { identity: Some(identity), plan: Some(plan), pictures, finished: true, ..Answer::default() };
+    let answer = Answer { identity: Some(identity), plan: Some(plan), pictures, finished: true, ..Answer::default() };
     Ok(Ran { answer, trouble: None, seconds: started.elapsed().as_secs_f64() })
 }
 

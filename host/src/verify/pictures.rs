@@ -1,5 +1,6 @@
 //! The pictures of a check: pixels exactly as the engine reads them, each with a name to report.
 
+use ldae_shared::format::Artifact;
 use ldae_shared::noise::{Purpose, Stream};
 
 /// Pictures of one size, one after the other.
@@ -31,6 +32,20 @@ impl Pictures {
             };
             pictures.push(name, &pixels);
         }
+        pictures
+    }
+
+    /// The artifact's own test vectors, then synthetic pictures, `count` in all.
+    pub fn of_artifact(artifact: &Artifact<'_>, count: usize) -> Self {
+        let mut pictures = Pictures::default();
+        for (i, vector) in artifact.vectors().iter().take(count).enumerate() {
+            pictures.push(format!("test vector {i}"), vector.pixels);
+        }
+        let vectors = pictures.len();
+        let synthetic = Self::synthetic(artifact.spec().pixels() as usize, count - vectors);
+        pictures.pixels.extend_from_slice(&synthetic.pixels);
+        pictures.names.extend(synthetic.names);
+        pictures.from = format!("{vectors} test vectors of the artifact, {} synthetic", count - vectors);
         pictures
     }
 

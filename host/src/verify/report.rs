@@ -57,23 +57,25 @@ pub struct Difference {
     pub tap: Option<usize>,
     /// Its name, or "input", or "embedding".
     pub tap_name: String,
-    /// First differing byte of that tap, when the device could be asked for it.
-    pub at: Option<ByteDifference>,
+    /// First differing value of that tap, when the device could be asked for it.
+    pub at: Option<ValueDifference>,
 }
 
-/// One byte and its neighbourhood.
+/// One value of a tap and its neighbourhood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ByteDifference {
-    /// Offset in the tap's bytes.
-    pub byte: usize,
-    /// How many bytes the tap has.
+pub struct ValueDifference {
+    /// Index of the first differing value, in the tap's canonical order.
+    pub index: usize,
+    /// How many values the tap has.
     pub of: usize,
     /// How many of them differ.
     pub differing: usize,
-    /// Host's bytes around the offset, as hexadecimal.
-    pub host: String,
-    /// Device's bytes at the same place.
-    pub device: String,
+    /// Index of the first value shown below.
+    pub shown_from: usize,
+    /// The host's values around the index.
+    pub host: Vec<i64>,
+    /// The device's values at the same place.
+    pub device: Vec<i64>,
 }
 
 /// One device against the host.
@@ -164,7 +166,15 @@ impl fmt::Display for DeviceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.device)?;
         writeln!(f, "  board       {}, core {}", self.board, self.core)?;
-        writeln!(f, "  engine      {}, kernel {}, {} bytes of scratch", self.engine, self.kernel, self.scratch_bytes)?;
+        if self.kernel.is_empty() {
+            writeln!(f, "  engine      {}, did not start", self.engine)?;
+        } else {
+            writeln!(
+                f,
+                "  engine      {}, kernel {}, {} bytes of scratch",
+                self.engine, self.kernel, self.scratch_bytes
+            )?;
+        }
         let equal = if self.artifact_equal { "equal" } else { "DIFFERS" };
         writeln!(f, "  artifact    {equal}: CRC-32 {}", self.artifact_crc32)?;
         let count = |name: &str, equal: usize, of: usize| {
@@ -174,10 +184,14 @@ impl fmt::Display for DeviceReport {
         writeln!(f, "{}", count("input", self.inputs_equal, self.pictures))?;
         if let Some(d) = &self.first_difference {
             writeln!(f, "  first       {} of picture {} ({})", d.tap_name, d.picture, d.picture_name)?;
-            if let Some(b) = &d.at {
-                writeln!(f, "              byte {} of {}; {} differ", b.byte, b.of, b.differing)?;
-                writeln!(f, "              host   {}", b.host)?;
-                writeln!(f, "              device {}", b.device)?;
+            if let Some(v) = &d.at {
+                writeln!(
+                    f,
+                    "              value {} of {}; {} differ; from {} on:",
+                    v.index, v.of, v.differing, v.shown_from
+                )?;
+                writeln!(f, "              host   {:?}", v.host)?;
+                writeln!(f, "              device {:?}", v.device)?;
             }
         }
         writeln!(f, "{}", count("taps", self.taps_equal, self.taps))?;

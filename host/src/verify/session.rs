@@ -45,7 +45,10 @@ pub fn describe(device: &Device) -> Result<String> {
     let missing = |e: std::io::Error| {
         let package = board.emulator_package;
         Error::new(format!("{device} needs the emulator {}, which is not installed", board.emulator))
-            .hint(format!("install QEMU: `apt install {package}`, `dnf install {}-core`, `brew install qemu`", board.emulator))
+            .hint(format!(
+                "install QEMU: `apt install {package}`, `dnf install {}-core`, `brew install qemu`",
+                board.emulator
+            ))
             .caused_by(e)
     };
     let answer = Command::new(board.emulator).arg("--version").output().map_err(missing)?;
@@ -66,7 +69,8 @@ pub fn run(
     patience: Duration,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Ran> {
-    let folder = tempfile::Builder::new().prefix("ldae-verify-").tempdir().context(|| "cannot make a working folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("ldae-verify-").tempdir().context(|| "cannot make a working folder")?;
     let path = |name: &str| folder.path().join(name);
     let write = |name: &str, parts: [&[u8]; 2]| {
         let write = || File::create(path(name)).and_then(|mut f| parts.iter().try_for_each(|p| f.write_all(p)));

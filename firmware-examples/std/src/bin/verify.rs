@@ -1,10 +1,11 @@
 //! Answers `ldae verify --device std`: reads artifact.ldae and request.bin, writes answer.bin, all in the working directory.
 
+use ldae_device::Scratch;
 use ldae_example_app::parity::{self, Memory, Source};
 use ldae_shared::crc::Crc32;
 use ldae_shared::parity::Sink;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::process::ExitCode;
 
 struct Input(BufReader<File>);
@@ -16,7 +17,8 @@ impl Source for Input {
     }
 }
 
-struct Output(BufWriter<File>);
+/// Not buffered: the host watches the file grow, and a write that fails is known at once.
+struct Output(File);
 
 impl Sink for Output {
     type Error = io::Error;
@@ -28,11 +30,11 @@ impl Sink for Output {
 fn main() -> io::Result<ExitCode> {
     let artifact = std::fs::read("artifact.ldae")?;
     let mut source = Input(BufReader::new(File::open("request.bin")?));
-    let sink = Output(BufWriter::new(File::create("answer.bin")?));
+    let sink = Output(File::create("answer.bin")?);
     // The same limits as on the boards (app/src/semihosted.rs).
-    let (mut scratch, mut pixels) = (vec![0; 2 << 20], vec![0; 1 << 20]);
+    let (mut scratch, mut pixels) = (Box::new(Scratch::<{ 2 << 20 }>::new()), vec![0; 1 << 20]);
     let (mut codes, mut taps) = (vec![0; 8192], vec![Crc32::new(); 4096]);
-    let memory = Memory { scratch: &mut scratch, pixels: &mut pixels, codes: &mut codes, taps: &mut taps };
+    let memory = Memory { scratch: &mut scratch.0, pixels: &mut pixels, codes: &mut codes, taps: &mut taps };
     let passed = parity::answer(std::env::consts::ARCH, &mut source, sink, |n| artifact.get(..n), memory);
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
