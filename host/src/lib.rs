@@ -7,6 +7,7 @@ pub mod data;
 pub mod error;
 pub mod eval;
 pub mod export;
+pub mod inspect;
 pub mod model;
 pub mod quantise;
 pub mod report;
