@@ -2,6 +2,7 @@
 //! The `ldae` program ([`cli`]) is a thin layer over these modules; docs/ARCHITECTURE.md shows how they hang together.
 
 pub mod atomic;
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod error;

@@ -54,7 +54,15 @@ fn overview(all: &[Inspection]) -> String {
     }
     t.push('\n');
     for b in BOARDS {
-        let _ = writeln!(t, "{:<15} {:<11} RAM {:>4.0} KB, flash {:>4.0} KB. {}", b.name, b.core, kb(b.ram), kb(b.flash), b.source);
+        let _ = writeln!(
+            t,
+            "{:<15} {:<11} RAM {:>4.0} KB, flash {:>4.0} KB. {}",
+            b.name,
+            b.core,
+            kb(b.ram),
+            kb(b.flash),
+            b.source
+        );
     }
     let _ = write!(
         t,
@@ -70,7 +78,19 @@ fn detail(i: &Inspection) -> String {
     let s = &i.shape;
     let mut t = format!(
         "{}: {} x {} x {} pixels, {} patches of {}, rank {}, width {}, {} blocks, {} heads, MLP x{}, pooling {}: {} components\n\n",
-        i.name, s.image, s.image, s.channels, s.tokens, s.patch, s.rank, s.width, s.depth, s.heads, s.mlp_ratio, s.pooling, s.embedding
+        i.name,
+        s.image,
+        s.image,
+        s.channels,
+        s.tokens,
+        s.patch,
+        s.rank,
+        s.width,
+        s.depth,
+        s.heads,
+        s.mlp_ratio,
+        s.pooling,
+        s.embedding
     );
     let _ = writeln!(t, "{:<20} {:>12} {:>10} {:>12}", "layer", "MACs", "weights", "flash bytes");
     for l in &i.layers {
@@ -78,15 +98,24 @@ fn detail(i: &Inspection) -> String {
     }
     let weights: u64 = i.layers.iter().map(|l| l.weights).sum();
     let _ = writeln!(t, "{:<20} {:>12} {:>10} {:>12}", "total", i.macs, weights, i.flash_bytes);
-    let _ = writeln!(t, "biases make it {} parameters; the file also holds header, section table and preprocessing\n", i.parameters);
+    let _ = writeln!(
+        t,
+        "biases make it {} parameters; the file also holds header, section table and preprocessing\n",
+        i.parameters
+    );
     let kind = if i.artifact.is_some() { "the file" } else { "artifact without optional sections" };
     let _ = writeln!(t, "flash    {:>9} bytes ({kind})", i.flash_bytes);
     let _ = writeln!(t, "scratch  {:>9} bytes (exact, one block)", i.scratch_bytes);
     let _ = writeln!(t, "picture  {:>9} bytes", i.picture_bytes);
     let _ = writeln!(t, "codes    {:>9} bytes", i.embedding_bytes);
-    let _ = write!(t, "fits     {}", if i.fits.is_empty() { "no board of the table".into() } else { i.fits.join(", ") });
+    let _ =
+        write!(t, "fits     {}", if i.fits.is_empty() { "no board of the table".into() } else { i.fits.join(", ") });
     if let Some(a) = &i.artifact {
-        let _ = write!(t, "\n\nidentity {}\nCRC-32   {}\nt        {}\nvectors  {}\n", a.identity, a.crc, a.time_step, a.test_vectors);
+        let _ = write!(
+            t,
+            "\n\nidentity {}\nCRC-32   {}\nt        {}\nvectors  {}\n",
+            a.identity, a.crc, a.time_step, a.test_vectors
+        );
         for (name, at, length) in &a.sections {
             let _ = write!(t, "\nsection  {name:<22} at {at:>8}, {length:>8} bytes");
         }

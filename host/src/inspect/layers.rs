@@ -25,10 +25,7 @@ pub fn layers(s: &EncoderSpec) -> Vec<Layer> {
         Layer { name, macs: n * weights, weights, flash_bytes: linear_bytes(outputs, inputs) }
     };
     let (width, rank) = (u32::from(s.width), u32::from(s.rank));
-    let mut all = vec![
-        linear("patch PCA".into(), rank, s.patch_values()),
-        linear("embed".into(), width, rank),
-    ];
+    let mut all = vec![linear("patch PCA".into(), rank, s.patch_values()), linear("embed".into(), width, rank)];
     let positions = front_bytes(s) - all.iter().map(|l| l.flash_bytes).sum::<u64>();
     all.push(Layer { name: "positions".into(), macs: 0, weights: n * w, flash_bytes: positions });
     for i in 0..s.depth {
