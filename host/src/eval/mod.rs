@@ -3,7 +3,14 @@
 //! Everything downstream of an embedder works on [`Features`] that were standardised with the statistics of the
 //! training split ([`standardise`]). k-NN: [`knn`]; linear probe and its protocol: [`probe`].
 
+mod activation;
+pub mod artifact;
+pub mod baselines;
+pub mod comparison;
+pub mod embedder;
+pub mod evaluation;
 pub mod features;
+pub mod float;
 pub mod knn;
 mod linear;
 pub mod npy;
@@ -11,6 +18,7 @@ pub mod pooling;
 pub mod probe;
 pub mod quality;
 pub mod standardise;
+pub mod subject;
 #[cfg(test)]
 mod testing;
 
