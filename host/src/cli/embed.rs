@@ -11,7 +11,6 @@ use crate::eval::subject::Subject;
 use crate::{Error, Result, atomic};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Pictures embedded between two writes: bounds the memory (64 MB at 2,048 components).

@@ -99,7 +99,9 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         }
         None => None,
     };
-    let place = written.as_ref().map_or("not written: the artifact lies in no run directory".into(), |p| format!("written to {p}"));
+    let place = written
+        .as_ref()
+        .map_or("not written: the artifact lies in no run directory".into(), |p| format!("written to {p}"));
     let mut facts = serde_json::to_value(&evaluation).context(|| "cannot write the evaluation as JSON")?;
     facts["file"] = written.into();
     out.facts(&facts, format!("{evaluation}{place}"));
@@ -122,16 +124,18 @@ fn poolings(names: &[String]) -> Result<Vec<Pooling>> {
 
 /// One pooling by name.
 pub(super) fn pooling(name: &str) -> Result<Pooling> {
-    Pooling::from_name(name)
-        .ok_or_else(|| Error::new(format!("unknown pooling {name}")).hint("the poolings are mean, mean-std and grid2x2"))
+    Pooling::from_name(name).ok_or_else(|| {
+        Error::new(format!("unknown pooling {name}")).hint("the poolings are mean, mean-std and grid2x2")
+    })
 }
 
 /// A name that stays inside RUN/eval.
 fn file_name(name: &str) -> Result<String> {
     let plain = name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) && !name.starts_with('.');
     if name.is_empty() || !plain {
-        return Err(Error::new(format!("{name:?} cannot name a file"))
-            .hint("use letters, digits, '-', '_' and '.' for --name"));
+        return Err(
+            Error::new(format!("{name:?} cannot name a file")).hint("use letters, digits, '-', '_' and '.' for --name")
+        );
     }
     Ok(name.to_owned())
 }

@@ -10,7 +10,7 @@ fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5·2^23: adding it rounds to an integer
     const LN_2_HIGH: f32 = 0.693_359_4; // 355/512, exact products with |n| < 2^14
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    const C: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5.000_000_1e-1];
+    const C: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5];
     let x = x.clamp(-87.0, 88.0);
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
@@ -27,7 +27,7 @@ pub(super) fn silu(x: &mut [f32]) {
 
 /// The tanh form of GELU: 0.5·x·(1 + tanh u) = x / (1 + e^-2u) with u = sqrt(2/π)·(x + 0.044715·x³).
 pub(super) fn gelu(x: &mut [f32]) {
-    const TWICE_ROOT: f32 = 1.595_769_1; // 2·sqrt(2/π)
+    const TWICE_ROOT: f32 = 1.595_769; // 2·sqrt(2/π)
     x.iter_mut().for_each(|v| *v /= 1.0 + exp(-TWICE_ROOT * (*v + 0.044_715 * *v * *v * *v)));
 }
 

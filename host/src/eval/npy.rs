@@ -30,8 +30,7 @@ impl Type {
 /// Magic, version, length of the dictionary, dictionary ending in a line feed.
 pub fn header(of: Type, rows: usize, dim: usize) -> Vec<u8> {
     const PREFIX: usize = 10;
-    let mut dictionary =
-        format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({rows}, {dim}), }}", of.descr());
+    let mut dictionary = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({rows}, {dim}), }}", of.descr());
     let length = (PREFIX + dictionary.len() + 1).next_multiple_of(64) - PREFIX;
     while dictionary.len() + 1 < length {
         dictionary.push(' ');
