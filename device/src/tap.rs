@@ -185,6 +185,20 @@ impl TapData<'_> {
             TapData::I32(v) => v.iter().for_each(|x| crc.update(&x.to_le_bytes())),
         }
     }
+
+    /// Hands the little-endian bytes to `sink` in pieces, on every target alike; stops at its first error.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn le_bytes<E>(&self, mut sink: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        match self {
+            TapData::U8(v) => sink(v),
+            TapData::I8(v) => sink(bytemuck::cast_slice(v)),
+            TapData::I16(v) => v.iter().try_for_each(|x| sink(&x.to_le_bytes())),
+            TapData::U16(v) => v.iter().try_for_each(|x| sink(&x.to_le_bytes())),
+            TapData::I32(v) => v.iter().try_for_each(|x| sink(&x.to_le_bytes())),
+        }
+    }
 }
 
 /// Observes taps. With [`NoTap`] all of it compiles away.

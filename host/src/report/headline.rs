@@ -30,8 +30,8 @@ pub fn numbers(material: &Material) -> Vec<(String, String)> {
         push("artifact", Some(format!("{:.1} KB", *bytes as f64 / 1024.0)));
     }
     if let Ok(v) = &material.verify {
-        let passed = v.get("passed").or(v.get("pass")).and_then(Value::as_bool);
-        push("devices agree", passed.map(|p| if p { "bit for bit" } else { "NO" }.to_owned()));
+        let words = |equal| if equal { "bit for bit" } else { "NO" }.to_owned();
+        push("devices agree", super::parity::all_equal(v).map(words));
     }
     out
 }

@@ -111,13 +111,52 @@ fn layers(q: &Value) -> Option<String> {
 /// Host against device.
 pub fn verify(material: &Material) -> Section {
     let body = match &material.verify {
-        Ok(v) => {
-            paragraph("CRC-32 of every tap and every embedding code, this machine against each device.")
-                + &json_tables(v)
-        }
+        Ok(v) => verdicts(v),
         Err(reason) => missing(reason),
     };
     Section { id: "verify", title: "Host against device", body }
+}
+
+/// True when every device of a verify.json is equal, false when one is not; none without devices.
+pub fn all_equal(verify: &Value) -> Option<bool> {
+    let devices = verify.get("devices")?.as_array().filter(|d| !d.is_empty())?;
+    Some(devices.iter().all(|d| d.get("verdict").and_then(Value::as_str) == Some("equal")))
+}
+
+fn verdicts(v: &Value) -> String {
+    let Some(devices) = v.get("devices").and_then(Value::as_array) else { return json_tables(v) };
+    let field = |d: &Value, key: &str| match d.get(key) {
+        Some(Value::String(s)) => s.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    };
+    let of = |d: &Value, part: &str, whole: &str| format!("{} of {}", field(d, part), field(d, whole));
+    let rows: Vec<Vec<String>> = devices
+        .iter()
+        .map(|d| {
+            let first = d.get("first_difference").map(|f| field(f, "tap_name")).unwrap_or_default();
+            vec![
+                field(d, "device"),
+                field(d, "core"),
+                field(d, "kernel"),
+                field(d, "verdict"),
+                of(d, "inputs_equal", "pictures"),
+                of(d, "taps_equal", "taps"),
+                of(d, "embeddings_equal", "pictures"),
+                if first.is_empty() { field(d, "trouble") } else { format!("first at {first}") },
+            ]
+        })
+        .collect();
+    let header =
+        ["device", "core", "kernel", "verdict", "inputs equal", "taps equal", "embeddings equal", "difference"];
+    let not_run = v.get("not_run").and_then(Value::as_array).into_iter().flatten();
+    let not_run: String =
+        not_run.map(|d| missing(&format!("{} not run: {}", field(d, "device"), field(d, "reason")))).collect();
+    paragraph(
+        "The same pictures through the same artifact on this machine and on each device: CRC-32 of every tap and every code of the \
+         embedding.",
+    ) + &table(&header, &rows)
+        + &not_run
 }
 
 #[cfg(test)]
@@ -130,6 +169,14 @@ mod tests {
         assert!(met.contains("0.999: met") && met.contains("within 0.3: met"), "{met}");
         let missed = quality(&serde_json::json!({"cosine_q05": 0.99, "probe_float": 46.25, "probe_int": 45.0}));
         assert!(missed.contains("0.999: MISSED") && missed.contains("within 0.3: MISSED"), "{missed}");
+    }
+
+    #[test]
+    fn one_unequal_device_is_not_equal() {
+        let v = serde_json::json!({"devices": [{"device": "a", "verdict": "equal"}, {"device": "b", "verdict": "did-not-finish"}]});
+        assert_eq!(all_equal(&v), Some(false));
+        assert_eq!(all_equal(&serde_json::json!({"devices": []})), None);
+        assert!(verdicts(&v).contains("did-not-finish"));
     }
 
     #[test]
