@@ -11,7 +11,7 @@ use crate::cli::Output;
 use crate::data::Split;
 use crate::{Error, Result};
 use half::f16;
-use ldae_device::{BlockStage, Encoder, Scratch, Tap, TapData, TapId};
+use ldae_device::{BlockStage, Encoder, Tap, TapData, TapId};
 use ldae_shared::fixed::{ACC_LIMIT, pool_shift};
 use ldae_shared::format::{ArtifactDesc, LinearDesc};
 use ldae_shared::spec::{EncoderSpec, Pooling};
@@ -180,8 +180,8 @@ where
 }
 
 /// Zeroed memory aligned for the engine.
-pub(super) fn aligned(bytes: usize) -> Vec<Scratch<16>> {
-    vec![Scratch::new(); bytes.div_ceil(16)]
+pub(crate) fn aligned(bytes: usize) -> Vec<u128> {
+    vec![0; bytes.div_ceil(16)]
 }
 
 pub(super) fn bytes_of(desc: &ArtifactDesc) -> Result<Vec<u8>> {

@@ -17,23 +17,25 @@ pub(super) fn value(f: Factor) -> f64 {
 /// The smallest factor that is at least `f` (clamped to rule 3's range), so that a scale derived back from it never
 /// makes a weight exceed 127.
 pub(super) fn at_least(f: f64) -> Factor {
+    rounded(f, f64::ceil)
+}
+
+/// The factor nearest to `f` (clamped to rule 3's range).
+pub(super) fn nearest(f: f64) -> Factor {
+    rounded(f, f64::round)
+}
+
+fn rounded(f: f64, round: impl Fn(f64) -> f64) -> Factor {
     let f = f.clamp(MIN_FACTOR, MAX_FACTOR);
     // m = f·2^(8+t) in [2^14, 2^15): t = 6 − floor(log2 f).
     let mut t = 6 - f.log2().floor() as i32;
-    let mut m = (f * f64::powi(2.0, 8 + t)).ceil();
+    let mut m = round(f * f64::powi(2.0, 8 + t));
     if m >= 32768.0 {
         t -= 1;
         m = 16384.0;
     }
-    // Below 2^-24·(1 + 2^-14) the clamp puts t at 30; above 64 cannot occur.
+    // The logarithm of a power of two may come out a hair low: then m is just below 2^14.
     Factor::new(m.max(16384.0) as u16, t.clamp(1, 30) as u8).unwrap_or(Factor::SMALLEST)
-}
-
-/// The factor nearest to `f`.
-pub(super) fn nearest(f: f64) -> Factor {
-    let up = at_least(f);
-    let down = at_least(f * (1.0 - 1.0 / 16384.0));
-    if (value(up) - f).abs() <= (value(down) - f).abs() { up } else { down }
 }
 
 /// A layer to quantise: `real output = Σ w·(scale_in·code) + b`, to codes of `scale_out`.

@@ -7,13 +7,15 @@
 
 mod build;
 mod calibrate;
-mod correct;
+pub(crate) mod correct;
 mod dense;
 mod factor;
 mod float;
 mod fold;
 mod layers;
 mod range;
+#[cfg(test)]
+mod tests;
 
 pub use calibrate::{MIN_PICTURES, Statistics, calibrate};
 pub use correct::quantise;
