@@ -1,1 +1,30 @@
-//! device
+//! Runs an ldae encoder on a device: NUMERICS.md in integers only. `no_std`, no allocation, no float, no panic reachable
+//! from data, no `unsafe` outside `kernels` modules.
+//!
+//! ```
+//! # fn demo(artifact: &[u8], pixels: &[u8], scratch: &mut [u8], codes: &mut [i8]) -> Option<()> {
+//! use ldae_device::Encoder;
+//!
+//! let encoder = Encoder::new(artifact).ok()?; // validates every byte, once
+//! let embedding = encoder.embed(pixels, scratch, codes).ok()?;
+//! let _cosine_needs_only = (embedding.codes, embedding.norm2);
+//! # Some(()) }
+//! ```
+//!
+//! Firmware sizes its buffers at compile time: `static SCRATCH: Scratch<{ scratch_bytes(&SPEC) }>`.
+#![no_std]
+#![deny(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod encoder;
+mod engine;
+pub mod kernels;
+mod plan;
+mod tap;
+
+pub use encoder::{EmbedError, Embedding, Encoder, Scratch};
+pub use ldae_shared::format::{Artifact, FormatError as LoadError};
+pub use plan::{ROWS, scratch_bytes};
+pub use tap::{BlockStage, CrcTaps, NoTap, Tap, TapData, TapId};

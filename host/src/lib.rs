@@ -2,11 +2,13 @@
 //! The `ldae` program ([`cli`]) is a thin layer over these modules; docs/ARCHITECTURE.md shows how they hang together.
 
 pub mod atomic;
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod error;
 pub mod eval;
 pub mod export;
+pub mod inspect;
 pub mod model;
 pub mod quantise;
 pub mod report;

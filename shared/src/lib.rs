@@ -15,6 +15,7 @@ pub mod crc;
 pub mod fixed;
 pub mod format;
 pub mod noise;
+pub mod parity;
 pub mod patch;
 pub mod pca;
 pub mod spec;

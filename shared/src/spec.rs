@@ -224,6 +224,24 @@ impl EncoderSpec {
         self.width as u32 * self.pooling.factor()
     }
 
+    /// Tokens of the largest pooled cell: N, or those of the largest quarter of the grid. It fixes the shift of pooled
+    /// sums ([`crate::fixed::pool_shift`]).
+    pub const fn pooled_tokens(&self) -> u32 {
+        match self.pooling {
+            Pooling::Mean | Pooling::MeanStd => self.tokens(),
+            Pooling::Grid2x2 => {
+                let side = self.grid().div_ceil(2);
+                side * side
+            }
+        }
+    }
+
+    /// Number of taps of one inference: pixels, patches, latents, embedding product, stream; 14 a block; last
+    /// LayerNorm, pooled sums, codes. The engine numbers them, test vectors carry one CRC for each.
+    pub const fn taps(&self) -> usize {
+        5 + 14 * self.depth as usize + 3
+    }
+
     /// Multiply-accumulates of one inference: front end, L blocks (four products of the attention's linears, two of
     /// activations, two of the MLP); pooling and normalisation are not counted.
     pub const fn macs(&self) -> u64 {

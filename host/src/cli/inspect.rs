@@ -1,13 +1,131 @@
-//! `ldae inspect`.
+//! `ldae inspect`: layers, MACs, flash, exact RAM and boards of a preset, a run or an artifact.
 
 use super::{Outcome, Output};
-use crate::{Error, Result};
+use crate::Result;
+use crate::inspect::{APPLICATION_FLASH, APPLICATION_RAM, BOARDS, Inspection, inspect};
+use ldae_shared::spec::PRESETS;
+use std::fmt::Write;
 
 /// Arguments of `ldae inspect`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Preset name, run directory, .ldae file, or `all` for a table of the presets.
+    what: String,
+}
 
 /// Runs the verb.
-pub fn run(_args: Args, _out: &Output) -> Result<Outcome> {
-    Err(Error::new("`ldae inspect` is not built yet"))
+pub fn run(args: Args, out: &Output) -> Result<Outcome> {
+    if args.what == "all" {
+        let all: Vec<Inspection> = PRESETS.iter().map(|p| inspect(p.name)).collect::<Result<_>>()?;
+        out.facts(&serde_json::json!({ "models": all, "boards": BOARDS }), overview(&all));
+    } else {
+        let one = inspect(&args.what)?;
+        out.facts(&one, detail(&one));
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Markdown, so that it can be pasted into documents.
+fn overview(all: &[Inspection]) -> String {
+    let mut t = String::from(
+        "| preset | image | patch | N | K | W | L | H | E | MMAC | parameters | flash KB | scratch KB | fits |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n",
+    );
+    for i in all {
+        let s = &i.shape;
+        let fits = if i.fits.is_empty() { "Linux boards".to_owned() } else { i.fits.join(", ") };
+        let _ = writeln!(
+            t,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {} | {:.0} | {:.1} | {fits} |",
+            i.name,
+            s.image,
+            s.patch,
+            s.tokens,
+            s.rank,
+            s.width,
+            s.depth,
+            s.heads,
+            s.embedding,
+            i.macs as f64 / 1e6,
+            i.parameters,
+            kb(i.flash_bytes),
+            kb(i.scratch_bytes)
+        );
+    }
+    t.push('\n');
+    for b in BOARDS {
+        let _ = writeln!(
+            t,
+            "{:<15} {:<11} RAM {:>4.0} KB, flash {:>4.0} KB. {}",
+            b.name,
+            b.core,
+            kb(b.ram),
+            kb(b.flash),
+            b.source
+        );
+    }
+    let _ = write!(
+        t,
+        "A model fits when scratch, picture and embedding leave {:.0} KB of the largest block of RAM, and the artifact {:.0} KB of \
+         flash, to the application.",
+        kb(APPLICATION_RAM),
+        kb(APPLICATION_FLASH)
+    );
+    t
+}
+
+fn detail(i: &Inspection) -> String {
+    let s = &i.shape;
+    let mut t = format!(
+        "{}: {} x {} x {} pixels, {} patches of {}, rank {}, width {}, {} blocks, {} heads, MLP x{}, pooling {}: {} components\n\n",
+        i.name,
+        s.image,
+        s.image,
+        s.channels,
+        s.tokens,
+        s.patch,
+        s.rank,
+        s.width,
+        s.depth,
+        s.heads,
+        s.mlp_ratio,
+        s.pooling,
+        s.embedding
+    );
+    let _ = writeln!(t, "{:<20} {:>12} {:>10} {:>12}", "layer", "MACs", "weights", "flash bytes");
+    for l in &i.layers {
+        let _ = writeln!(t, "{:<20} {:>12} {:>10} {:>12}", l.name, l.macs, l.weights, l.flash_bytes);
+    }
+    let weights: u64 = i.layers.iter().map(|l| l.weights).sum();
+    let _ = writeln!(t, "{:<20} {:>12} {:>10} {:>12}", "total", i.macs, weights, i.flash_bytes);
+    let _ = writeln!(
+        t,
+        "biases make it {} parameters; the file also holds header, section table and preprocessing\n",
+        i.parameters
+    );
+    let kind = if i.artifact.is_some() { "the file" } else { "artifact without optional sections" };
+    let _ = writeln!(t, "flash    {:>9} bytes ({kind})", i.flash_bytes);
+    let _ = writeln!(t, "scratch  {:>9} bytes (exact, one block)", i.scratch_bytes);
+    let _ = writeln!(t, "picture  {:>9} bytes", i.picture_bytes);
+    let _ = writeln!(t, "codes    {:>9} bytes", i.embedding_bytes);
+    let _ =
+        write!(t, "fits     {}", if i.fits.is_empty() { "no board of the table".into() } else { i.fits.join(", ") });
+    if let Some(a) = &i.artifact {
+        let _ = write!(
+            t,
+            "\n\nidentity {}\nCRC-32   {}\nt        {}\nvectors  {}\n",
+            a.identity, a.crc, a.time_step, a.test_vectors
+        );
+        for (name, at, length) in &a.sections {
+            let _ = write!(t, "\nsection  {name:<22} at {at:>8}, {length:>8} bytes");
+        }
+        for (k, v) in &a.provenance {
+            let _ = write!(t, "\n{k} = {v}");
+        }
+    }
+    t
+}
+
+fn kb(bytes: u64) -> f64 {
+    bytes as f64 / 1024.0
 }

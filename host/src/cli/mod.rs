@@ -28,6 +28,8 @@ pub enum Outcome {
     Passed,
     /// Exit status 1: a check (parity, quality, budget) failed.
     CheckFailed,
+    /// Exit status 2: the verb printed why it could not do its work.
+    CouldNotRun,
 }
 
 /// Teach a small Vision Transformer to embed images without labels, put it on edge boards, prove both compute the same.
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
     match run(cli.verb, &out) {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,
         Ok(Outcome::CheckFailed) => ExitCode::from(1),
+        Ok(Outcome::CouldNotRun) => ExitCode::from(2),
         Err(error) => {
             out.error(&error);
             ExitCode::from(2)

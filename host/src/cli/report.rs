@@ -1,13 +1,29 @@
-//! `ldae report`.
+//! `ldae report`: one self-contained page of a run, and its model card.
 
 use super::{Outcome, Output};
-use crate::{Error, Result};
+use crate::Result;
+use crate::report;
+use crate::run_dir::RunDir;
+use std::path::PathBuf;
 
 /// Arguments of `ldae report`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Run directory written by `ldae train`.
+    run: PathBuf,
+    /// Where to write the page; the model card goes beside it [default: RUN/report.html]
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
 
 /// Runs the verb.
-pub fn run(_args: Args, _out: &Output) -> Result<Outcome> {
-    Err(Error::new("`ldae report` is not built yet"))
+pub fn run(args: Args, out: &Output) -> Result<Outcome> {
+    let run = RunDir::new(&args.run);
+    let material = report::collect(&run)?;
+    let page = args.out.unwrap_or_else(|| run.report());
+    let card = page.with_file_name("card.md");
+    report::write(&material, &page, &card)?;
+    let facts = serde_json::json!({ "report": page, "card": card });
+    out.facts(&facts, format!("report {}\ncard   {}", page.display(), card.display()));
+    Ok(Outcome::Passed)
 }

@@ -1,13 +1,94 @@
 //! `ldae verify`.
 
 use super::{Outcome, Output};
+use crate::error::Context;
+use crate::verify::{self, Device, Options, Pictures, Verdict};
 use crate::{Error, Result};
+use ldae_shared::format::{Artifact, reseal};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Arguments of `ldae verify`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Exported encoder (.ldae).
+    artifact: PathBuf,
+    /// Devices, separated by commas: host, std, qemu:cortex-m3, qemu:cortex-m4, qemu:cortex-m7, qemu:rv32imac.
+    #[arg(long, value_delimiter = ',', default_value = "qemu:cortex-m4")]
+    device: Vec<String>,
+    /// Pictures to run: a data set (its held-out split). Without it: the artifact's test vectors and synthetic pictures.
+    #[arg(long)]
+    data: Option<String>,
+    /// At most this many pictures.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// What the devices run instead of the artifact. A stale checksum in it is repaired, so that the engine runs it and the
+    /// comparison shows where it departs.
+    #[arg(long, value_name = "FILE")]
+    device_artifact: Option<PathBuf>,
+    /// Folder of the firmware sources (firmware-examples), or of finished firmware (TARGET/release/verify).
+    #[arg(long, value_name = "DIR")]
+    firmware: Option<PathBuf>,
+    /// Stop a device that sends nothing new for this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+}
 
 /// Runs the verb.
-pub fn run(_args: Args, _out: &Output) -> Result<Outcome> {
-    Err(Error::new("`ldae verify` is not built yet"))
+pub fn run(args: Args, out: &Output) -> Result<Outcome> {
+    let devices: Vec<Device> = args.device.iter().map(|d| d.parse()).collect::<Result<_>>()?;
+    let bytes = read(&args.artifact)?;
+    let artifact = Artifact::parse(&bytes).map_err(|e| {
+        Error::new(format!("{} is not a valid artifact: {e}", args.artifact.display()))
+            .hint("export it again, or copy it again")
+    })?;
+    let device_artifact = args.device_artifact.as_deref().map(|path| changed(path, out)).transpose()?;
+    let limit = args.limit as usize;
+    let pictures = match &args.data {
+        Some(source) => from_data(source, &artifact, limit)?,
+        None => Pictures::of_artifact(&artifact, limit),
+    };
+    let options = Options { firmware: args.firmware, device_artifact, patience: Duration::from_secs(args.timeout) };
+    let report = verify::run(&bytes, &devices, &pictures, &options, out)?;
+    if let Some(path) = beside_the_run(&args.artifact) {
+        crate::atomic::write(
+            &path,
+            &serde_json::to_vec_pretty(&report).context(|| "cannot write the report as JSON")?,
+        )?;
+        out.note(format_args!("written to {}", path.display()));
+    }
+    out.facts(&report, &report);
+    Ok(match report.verdict() {
+        Verdict::Equal => Outcome::Passed,
+        Verdict::Differs => Outcome::CheckFailed,
+        Verdict::DidNotFinish => Outcome::CouldNotRun,
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| {
+        Error::new(format!("cannot read {}", path.display())).hint("`ldae export RUN` writes artifacts").caused_by(e)
+    })
+}
+
+/// The devices' artifact, its checksum made to fit.
+fn changed(path: &Path, out: &Output) -> Result<Vec<u8>> {
+    let mut bytes = read(path)?;
+    let before = bytes.clone();
+    reseal(&mut bytes);
+    if bytes != before {
+        out.note(format_args!("checksum of {} repaired for the devices", path.display()));
+    }
+    Ok(bytes)
+}
+
+fn from_data(source: &str, _artifact: &Artifact<'_>, _limit: usize) -> Result<Pictures> {
+    Err(Error::new(format!("cannot read {source}: reading data sets is not built yet")))
+}
+
+/// RUN/verify.json for an artifact in RUN/export: the report page shows it.
+fn beside_the_run(artifact: &Path) -> Option<PathBuf> {
+    let export = artifact.parent().filter(|p| p.file_name().is_some_and(|n| n == "export"))?;
+    let run = export.parent().filter(|r| r.join("config.toml").is_file())?;
+    Some(run.join("verify.json"))
 }

@@ -6,7 +6,10 @@
 pub mod features;
 pub mod knn;
 mod linear;
+pub mod npy;
+pub mod pooling;
 pub mod probe;
+pub mod quality;
 pub mod standardise;
 #[cfg(test)]
 mod testing;

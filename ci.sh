@@ -1,0 +1,135 @@
+#!/bin/sh
+# Everything that CI runs, in named steps.
+#
+#   ./ci.sh             all steps
+#   ./ci.sh STEP...     some steps
+#   ./ci.sh list        their names
+#
+# A step whose tool is not installed is skipped and says so. Exit status 1 if a step failed.
+# Everything is built in release: that is the one profile in which Burn is compiled (minutes).
+set -u
+cd "$(dirname "$0")" || exit 2
+
+all_steps="fmt no_std firmware clippy doc test checked emulated cuda fuzz miri"
+bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
+firmware_folders="firmware-examples/app firmware-examples/qemu-arm firmware-examples/qemu-riscv firmware-examples/std"
+target_dir=${CARGO_TARGET_DIR:-$PWD/target}
+
+# A step ends with `skip REASON` when this machine lacks something.
+skip() { printf '%s\n' "$*" > "$skip_note"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Cargo for a bare-metal target: with the installed core library, or else with one built from rust-src.
+core_library() { # target
+  sysroot=$(rustc --print sysroot)
+  if ls "$sysroot/lib/rustlib/$1/lib/"libcore-*.rlib >/dev/null 2>&1; then echo installed
+  elif [ -e "$sysroot/lib/rustlib/src/rust/library/Cargo.lock" ]; then echo source
+  else echo none
+  fi
+}
+cross() { # target, cargo arguments...
+  target=$1; shift
+  if [ "$(core_library "$target")" = source ]; then
+    RUSTC_BOOTSTRAP=1 cargo "$@" -Zbuild-std=core --target "$target"
+  else
+    cargo "$@" --target "$target"
+  fi
+}
+cross_or_skip() { # targets...
+  for target in "$@"; do
+    if [ "$(core_library "$target")" = none ]; then
+      skip "no core library: rustup target add $target, or rustup component add rust-src"
+      return 1
+    fi
+  done
+}
+
+step_fmt() {
+  cargo fmt --all --check || return 1
+  for folder in $firmware_folders; do (cd "$folder" && cargo fmt --check) || return 1; done
+}
+
+step_clippy() { cargo clippy --release --workspace --all-targets -- -D warnings; }
+
+step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps; }
+
+step_test() { cargo test --release --workspace; }
+
+# The crates that boards run, with overflow checks and debug assertions.
+step_checked() { cargo test --profile checked -p ldae-shared -p ldae-device; }
+
+step_no_std() {
+  cross_or_skip $bare_targets || return 0
+  for target in $bare_targets; do
+    cross "$target" build --release -p ldae-shared -p ldae-device || return 1
+  done
+}
+
+step_firmware() {
+  cross_or_skip thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf || return 0
+  for target in thumbv7m-none-eabi thumbv7em-none-eabihf; do
+    (cd firmware-examples/qemu-arm && cross $target build --release --locked --target-dir "$target_dir/firmware") || return 1
+  done
+  (cd firmware-examples/qemu-riscv &&
+    cross riscv32imac-unknown-none-elf build --release --locked --target-dir "$target_dir/firmware") || return 1
+  (cd firmware-examples/std && cargo build --release --locked --target-dir "$target_dir/firmware")
+}
+
+step_emulated() {
+  for emulator in qemu-system-arm qemu-system-riscv32; do
+    have $emulator || { skip "$emulator is not installed"; return 0; }
+  done
+  cross_or_skip thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf || return 0
+  cargo test --release -p ldae-host --lib verify::tests:: -- --ignored
+}
+
+# NVRTC only: neither a CUDA toolkit nor a GPU is needed to build.
+step_cuda() { cargo check --release -p ldae-host --features cuda; }
+
+step_fuzz() {
+  [ -d fuzz ] || { skip "no fuzz folder"; return 0; }
+  have cargo-fuzz || { skip "cargo-fuzz is not installed: cargo install cargo-fuzz"; return 0; }
+  RUSTC_BOOTSTRAP=1 cargo fuzz build
+}
+
+step_miri() {
+  cargo miri --version >/dev/null 2>&1 || { skip "miri is not installed: rustup +nightly component add miri"; return 0; }
+  cargo miri test -p ldae-shared -p ldae-device miri_
+}
+
+case "${1:-}" in
+  list) printf '%s\n' $all_steps; exit 0 ;;
+  -h | --help | help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+esac
+steps=${*:-$all_steps}
+for step in $steps; do
+  case " $all_steps " in
+    *" $step "*) ;;
+    *) echo "no step '$step'; steps are: $all_steps" >&2; exit 2 ;;
+  esac
+done
+
+skip_note=$(mktemp) || exit 2
+trap 'rm -f "$skip_note"' EXIT
+passed=0; failed=0; skipped=0; failures=
+for step in $steps; do
+  printf '== %s\n' "$step"
+  : > "$skip_note"
+  began=$(date +%s)
+  "step_$step"
+  status=$?
+  seconds=$(($(date +%s) - began))
+  if [ $status -ne 0 ]; then
+    failed=$((failed + 1)); failures="$failures $step"
+    printf 'FAILED: %s (%s s)\n' "$step" "$seconds"
+  elif [ -s "$skip_note" ]; then
+    skipped=$((skipped + 1))
+    printf 'skipped: %s (%s)\n' "$step" "$(cat "$skip_note")"
+  else
+    passed=$((passed + 1))
+    printf 'passed: %s (%s s)\n' "$step" "$seconds"
+  fi
+done
+[ -z "$failures" ] || printf 'failed steps:%s\n' "$failures"
+printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]

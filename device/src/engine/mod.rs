@@ -1,0 +1,135 @@
+//! The graph walk: front end, blocks, head, over the regions of the memory plan.
+//!
+//! Every function is generic over the kernel and the tap, and works by row chunks of [`crate::plan::ROWS`] tokens.
+
+mod attention;
+mod head;
+mod mlp;
+mod norm;
+mod work;
+
+pub(crate) use work::Work;
+
+use crate::encoder::EmbedError;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86;
+use crate::kernels::{Choice, Kernel, portable::Portable};
+use crate::plan::ROWS;
+use crate::tap::{Tap, TapData, TapId};
+use ldae_shared::format::{Block, Front, Head};
+use ldae_shared::patch::PatchGrid;
+use ldae_shared::spec::EncoderSpec;
+
+/// Calls `$f::<K, _>` for the chosen kernel.
+macro_rules! dispatch {
+    ($choice:expr, $f:ident ( $($arg:expr),* )) => {
+        match $choice {
+            Choice::Portable => $f::<Portable, _>($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx2(_) => $f::<x86::Avx2, _>($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx512(_) => $f::<x86::Avx512, _>($($arg),*),
+        }
+    };
+}
+
+/// Pixels to the stream: centre, patch, project to latents, embed, add positions.
+pub(crate) fn front(
+    kernel: Choice,
+    spec: &EncoderSpec,
+    front: &Front<'_>,
+    pixels: &[u8],
+    stream: &mut [i16],
+    work: &mut Work<'_>,
+    tap: &mut impl Tap,
+) -> Result<(), EmbedError> {
+    dispatch!(kernel, front_with(spec, front, pixels, stream, work, tap))
+}
+
+fn front_with<K: Kernel, T: Tap>(
+    spec: &EncoderSpec,
+    front: &Front<'_>,
+    pixels: &[u8],
+    stream: &mut [i16],
+    work: &mut Work<'_>,
+    tap: &mut T,
+) -> Result<(), EmbedError> {
+    let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, spec.width as usize);
+    let mut region = work.region();
+    let patches: &mut [i8] = region.take(ROWS * p)?;
+    let latents: &mut [i8] = region.take(ROWS * k)?;
+    let product: &mut [i16] = region.take(ROWS * w)?;
+    let expected = spec.pixels() as usize;
+    let grid = PatchGrid::of(spec).ok_or(EmbedError::Pixels { expected, found: pixels.len() })?;
+    let mut positions = front.positions();
+    if T::ENABLED {
+        tap.tap(TapId::Pixels, TapData::U8(pixels));
+    }
+    for (chunk, stream) in stream.chunks_mut(ROWS * w).enumerate() {
+        let rows = stream.len() / w.max(1);
+        let (patches, latents) = (prefix(patches, rows * p)?, prefix(latents, rows * k)?);
+        let product = prefix(product, rows * w)?;
+        for (row, patch) in patches.chunks_exact_mut(p.max(1)).enumerate() {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(patch);
+            grid.copy_patch(pixels, chunk * ROWS + row, bytes);
+            // u8 − 128 as i8 is the same bits with the top one flipped (rule 8).
+            bytes.iter_mut().for_each(|b| *b ^= 0x80);
+        }
+        K::linear_i8(patches, &front.project, latents);
+        K::linear_i16(latents, &front.embed, product);
+        for ((s, &e), position) in stream.iter_mut().zip(product.iter()).zip(&mut positions) {
+            *s = e.saturating_add(position);
+        }
+        if T::ENABLED {
+            tap.tap(TapId::Patches, TapData::I8(patches));
+            tap.tap(TapId::Latents, TapData::I8(latents));
+            tap.tap(TapId::Embed, TapData::I16(product));
+            tap.tap(TapId::Stream, TapData::I16(stream));
+        }
+    }
+    Ok(())
+}
+
+/// One block on the stream, in place.
+pub(crate) fn block(
+    kernel: Choice,
+    spec: &EncoderSpec,
+    block: &Block<'_>,
+    index: u16,
+    stream: &mut [i16],
+    work: &mut Work<'_>,
+    tap: &mut impl Tap,
+) -> Result<(), EmbedError> {
+    dispatch!(kernel, block_with(spec, block, index, stream, work, tap))
+}
+
+fn block_with<K: Kernel, T: Tap>(
+    spec: &EncoderSpec,
+    block: &Block<'_>,
+    index: u16,
+    stream: &mut [i16],
+    work: &mut Work<'_>,
+    tap: &mut T,
+) -> Result<(), EmbedError> {
+    attention::run::<K, T>(spec, block, index, stream, work, tap)?;
+    mlp::run::<K, T>(spec, block, index, stream, work, tap)
+}
+
+/// Stream to embedding codes; returns the squared norm.
+pub(crate) fn head(
+    _kernel: Choice,
+    spec: &EncoderSpec,
+    head: &Head<'_>,
+    stream: &[i16],
+    work: &mut Work<'_>,
+    out: &mut [i8],
+    tap: &mut impl Tap,
+) -> Result<u32, EmbedError> {
+    head::run(spec, head, stream, work, out, tap)
+}
+
+/// The first `length` elements; the plan makes regions large enough, so the error cannot occur.
+fn prefix<T>(slice: &mut [T], length: usize) -> Result<&mut [T], EmbedError> {
+    let found = slice.len();
+    slice.get_mut(..length).ok_or(EmbedError::Scratch { needed: length, found })
+}

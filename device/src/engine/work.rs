@@ -1,0 +1,61 @@
+//! Work memory: the plan's regions, cut from the caller's bytes without `unsafe`.
+
+use crate::encoder::EmbedError;
+use crate::plan::{ALIGN, ROWS, aligned};
+use bytemuck::Pod;
+use ldae_shared::spec::EncoderSpec;
+
+/// The fixed regions, and the bytes that the stages lay over each other.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    /// Mean and packed factor of every token's LayerNorm, [N, 2].
+    pub(crate) statistics: &'a mut [[i32; 2]],
+    /// LayerNorm output of one chunk, i8 [ROWS, W].
+    pub(crate) norm: &'a mut [i8],
+    overlay: &'a mut [u8],
+}
+
+impl<'a> Work<'a> {
+    /// Cuts `bytes`, which must be aligned and as long as the plan says.
+    pub(crate) fn new(bytes: &'a mut [u8], spec: &EncoderSpec) -> Result<Self, EmbedError> {
+        if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
+            return Err(EmbedError::ScratchAlignment);
+        }
+        let mut region = Region(bytes);
+        let statistics = region.take(spec.tokens() as usize)?;
+        let norm = region.take(ROWS * spec.width as usize)?;
+        Ok(Work { statistics, norm, overlay: region.0 })
+    }
+
+    /// The overlay, to be cut anew by every stage.
+    pub(crate) fn region(&mut self) -> Region<'_> {
+        Region(self.overlay)
+    }
+
+    /// Statistics, LayerNorm rows and the overlay at once.
+    pub(crate) fn parts(&mut self) -> (&mut [[i32; 2]], &mut [i8], Region<'_>) {
+        (self.statistics, self.norm, Region(self.overlay))
+    }
+}
+
+/// Bytes from which aligned regions are taken in order.
+#[derive(Debug)]
+pub(crate) struct Region<'a>(&'a mut [u8]);
+
+impl<'a> Region<'a> {
+    /// The next `count` values; contents are whatever was there.
+    pub(crate) fn take<T: Pod>(&mut self, count: usize) -> Result<&'a mut [T], EmbedError> {
+        let bytes = count * size_of::<T>();
+        let found = self.0.len();
+        let short = EmbedError::Scratch { needed: bytes, found };
+        let (head, rest) = core::mem::take(&mut self.0).split_at_mut_checked(aligned(bytes)).ok_or(short)?;
+        self.0 = rest;
+        let head = head.get_mut(..bytes).ok_or(short)?;
+        bytemuck::try_cast_slice_mut(head).map_err(|_| EmbedError::ScratchAlignment)
+    }
+
+    /// A second cut of what is left, over the same bytes as later `take`s.
+    pub(crate) fn again(&mut self) -> Region<'_> {
+        Region(self.0)
+    }
+}

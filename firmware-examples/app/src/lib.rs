@@ -1,0 +1,14 @@
+//! The whole user code of the examples. A board package calls one function of this crate and adds nothing but startup,
+//! a memory map, and a way in and out.
+//!
+//! * [`embed`]: an artifact in flash, a picture, its embedding.
+//! * [`parity`]: answers `ldae verify`: runs the pictures it is sent and reports a CRC-32 per tap.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod parity;
+#[cfg(feature = "semihosting")]
+pub mod semihosted;
+
+/// Version of the engine in this firmware (all crates of the workspace share one).
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,210 @@
+//! What a model costs before it is flashed: MACs, weights, flash, exact RAM, and the boards it fits.
+//!
+//! RAM is the device crate's own `const fn` of the spec, flash the artifact format's: nothing is estimated. The artifact of a
+//! preset is counted without optional sections (provenance, test vectors).
+
+mod boards;
+mod layers;
+#[cfg(test)]
+mod tests;
+
+pub use boards::{APPLICATION_FLASH, APPLICATION_RAM, BOARDS, Board};
+pub use layers::{Layer, layers};
+
+use crate::error::Context;
+use crate::{Error, Result};
+use ldae_shared::format::{self, Artifact};
+use ldae_shared::spec::{EncoderSpec, PRESETS, preset};
+use serde::Serialize;
+use std::path::Path;
+
+/// Sections every artifact has: spec, preprocess, front, blocks, head.
+const REQUIRED_SECTIONS: u64 = 5;
+/// Bytes of the SPEC and PREPROCESS sections (docs/FORMAT.md).
+const SPEC_AND_PREPROCESS: u64 = 32 + 16;
+
+/// The shape as facts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shape {
+    /// Image side, pixels.
+    pub image: u16,
+    /// Channels.
+    pub channels: u8,
+    /// Patch side, pixels.
+    pub patch: u16,
+    /// Tokens N.
+    pub tokens: u32,
+    /// PCA rank K.
+    pub rank: u16,
+    /// Width W.
+    pub width: u16,
+    /// Blocks L.
+    pub depth: u16,
+    /// Heads H.
+    pub heads: u16,
+    /// MLP ratio r.
+    pub mlp_ratio: u8,
+    /// Pooling.
+    pub pooling: &'static str,
+    /// Embedding components E.
+    pub embedding: u32,
+}
+
+/// What is stored in an artifact beyond the shape.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stored {
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// Identity of the model: SHA-256 of everything behind the header.
+    pub identity: String,
+    /// CRC-32 in the header.
+    pub crc: String,
+    /// Time step folded into the weights.
+    pub time_step: u16,
+    /// (name, offset, length) of each section.
+    pub sections: Vec<(String, u32, u32)>,
+    /// Embedded test vectors.
+    pub test_vectors: usize,
+    /// `key=value` lines.
+    pub provenance: Vec<(String, String)>,
+}
+
+/// Everything `ldae inspect` says about one model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// Preset, run or file name.
+    pub name: String,
+    /// Shape.
+    pub shape: Shape,
+    /// Multiply-accumulates of one inference.
+    pub macs: u64,
+    /// Parameters of the exported encoder.
+    pub parameters: u64,
+    /// Bytes of the artifact: of the file, or of one without optional sections.
+    pub flash_bytes: u64,
+    /// Scratch RAM of one inference, exact.
+    pub scratch_bytes: u64,
+    /// Bytes of the picture; a camera buffer may already hold them.
+    pub picture_bytes: u64,
+    /// Bytes of the embedding codes.
+    pub embedding_bytes: u64,
+    /// Names of the boards it fits, with room for an application.
+    pub fits: Vec<&'static str>,
+    /// Layers in graph order.
+    pub layers: Vec<Layer>,
+    /// Only of an artifact.
+    pub artifact: Option<Stored>,
+}
+
+/// Inspects a shape.
+pub fn inspect_spec(name: &str, spec: &EncoderSpec) -> Inspection {
+    let layers = layers(spec);
+    let sections = SPEC_AND_PREPROCESS + layers.iter().map(|l| l.flash_bytes).sum::<u64>();
+    let header = format::HEADER as u64 + REQUIRED_SECTIONS * format::ENTRY as u64;
+    let shape = Shape {
+        image: spec.image,
+        channels: spec.channels,
+        patch: spec.patch,
+        tokens: spec.tokens(),
+        rank: spec.rank,
+        width: spec.width,
+        depth: spec.depth,
+        heads: spec.heads,
+        mlp_ratio: spec.mlp_ratio,
+        pooling: spec.pooling.name(),
+        embedding: spec.embedding(),
+    };
+    let mut inspection = Inspection {
+        name: name.to_owned(),
+        shape,
+        macs: spec.macs(),
+        parameters: spec.parameters(),
+        flash_bytes: header + sections,
+        scratch_bytes: ldae_device::scratch_bytes(spec) as u64,
+        picture_bytes: u64::from(spec.pixels()),
+        embedding_bytes: u64::from(spec.embedding()),
+        fits: Vec::new(),
+        layers,
+        artifact: None,
+    };
+    inspection.find_boards();
+    inspection
+}
+
+/// Inspects artifact bytes.
+///
+/// # Errors
+/// The bytes are no valid artifact.
+pub fn inspect_artifact(name: &str, bytes: &[u8]) -> Result<Inspection> {
+    let artifact = Artifact::parse(bytes)
+        .context(|| format!("{name} is no valid artifact"))
+        .map_err(|e| e.hint("write it again with `ldae export RUN`, or use the tool version that wrote it"))?;
+    let mut inspection = inspect_spec(name, artifact.spec());
+    let provenance = artifact.provenance().lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.into(), v.into()));
+    inspection.flash_bytes = bytes.len() as u64;
+    inspection.artifact = Some(Stored {
+        bytes: bytes.len(),
+        identity: artifact.identity().iter().map(|b| format!("{b:02x}")).collect(),
+        crc: format!("{:08x}", artifact.crc()),
+        time_step: artifact.time_step(),
+        sections: artifact.sections().map(|(kind, at, length)| (section_name(kind), at, length)).collect(),
+        test_vectors: artifact.vectors().len(),
+        provenance: provenance.collect(),
+    });
+    inspection.find_boards();
+    Ok(inspection)
+}
+
+/// Inspects what a name means: a preset, an artifact file, or a run directory.
+///
+/// # Errors
+/// It is none of them, or cannot be read.
+pub fn inspect(what: &str) -> Result<Inspection> {
+    if let Some(p) = preset(what) {
+        return Ok(inspect_spec(p.name, &p.spec));
+    }
+    let path = Path::new(what);
+    if path.is_file() {
+        let bytes = std::fs::read(path).context(|| format!("cannot read {what}"))?;
+        return inspect_artifact(what, &bytes);
+    }
+    if path.is_dir() {
+        return inspect_run(path);
+    }
+    let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
+    Err(Error::new(format!("{what} is no preset, no file and no run directory"))
+        .hint(format!("presets are {}; or give an .ldae file, a run directory, or `all`", names.join(", "))))
+}
+
+fn inspect_run(path: &Path) -> Result<Inspection> {
+    let _ = path;
+    Err(Error::new("run directories cannot be inspected yet"))
+}
+
+fn section_name(kind: u16) -> String {
+    match kind {
+        format::kind::SPEC => "spec",
+        format::kind::PREPROCESS => "preprocess",
+        format::kind::FRONT => "front",
+        format::kind::BLOCKS => "blocks",
+        format::kind::HEAD => "head",
+        format::kind::STANDARDISATION => "standardisation (f16)",
+        format::kind::PCA_BASIS => "PCA basis (f16)",
+        format::kind::PROVENANCE => "provenance",
+        format::kind::VECTORS => "test vectors",
+        _ => return format!("kind {kind}"),
+    }
+    .to_owned()
+}
+
+impl Inspection {
+    /// RAM that must be one block: scratch, picture and embedding.
+    pub fn ram_bytes(&self) -> u64 {
+        self.scratch_bytes + self.picture_bytes + self.embedding_bytes
+    }
+
+    fn find_boards(&mut self) {
+        let ram = self.ram_bytes();
+        self.fits = BOARDS.iter().filter(|b| b.fits(ram, self.flash_bytes)).map(|b| b.name).collect();
+    }
+}
