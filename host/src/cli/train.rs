@@ -82,7 +82,8 @@ fn resolve(options: &TrainOptions, out: &Output) -> Result<(TrainConfig, Dataset
 
 fn text(s: &TrainSummary) -> String {
     let knn = s.knn.map_or(String::new(), |k| format!(", k-NN {k:.1} %"));
-    let best = s.best.as_ref().map_or(String::new(), |b| format!(" (best {} {:.4} at step {})", b.metric, b.value, b.step));
+    let best =
+        s.best.as_ref().map_or(String::new(), |b| format!(" (best {} {:.4} at step {})", b.metric, b.value, b.step));
     format!(
         "trained {} steps ({:.1} epochs) in {:.0} s, {:.1} pictures/s: loss {:.5}{knn}{best}\nrun: {}",
         s.steps, s.epochs, s.seconds, s.pictures_per_second, s.loss, s.run

@@ -32,10 +32,7 @@ impl Linear {
 
     /// Columns `start..start + count` as a layer of their own (gradients flow back into the whole).
     fn columns(&self, start: usize, count: usize) -> Linear {
-        Linear {
-            weight: self.weight.clone().narrow(1, start, count),
-            bias: self.bias.clone().narrow(0, start, count),
-        }
+        Linear { weight: self.weight.clone().narrow(1, start, count), bias: self.bias.clone().narrow(0, start, count) }
     }
 }
 
@@ -100,9 +97,8 @@ impl Block {
         let x = x.reshape([b * n, w]);
         // Three products with column slices: slicing the small weight is far cheaper, forward and backward, than slicing
         // the [B·N, 3W] activations. [B·N, W] → [B, N, H, W/H] → [B, H, N, W/H] as a view.
-        let heads = |i: usize| {
-            self.qkv.columns(i * w, w).forward(x.clone()).reshape([b, n, self.heads, head]).swap_dims(1, 2)
-        };
+        let heads =
+            |i: usize| self.qkv.columns(i * w, w).forward(x.clone()).reshape([b, n, self.heads, head]).swap_dims(1, 2);
         let query = heads(0).mul_scalar(1.0 / (head as f64).sqrt());
         let scores = activation::softmax(query.matmul(heads(1).swap_dims(2, 3)), 3);
         let mixed = scores.matmul(heads(2)).swap_dims(1, 2).reshape([b * n, w]);

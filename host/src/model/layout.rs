@@ -41,8 +41,7 @@ impl Parameter {
 /// All trainable parameters of a model.
 pub fn layout(spec: &ModelSpec) -> Vec<Parameter> {
     let e = &spec.encoder;
-    let (p, w, wd, wc) =
-        (e.patch_values() as usize, usize::from(e.width), spec.decoder_width, spec.condition_width());
+    let (p, w, wd, wc) = (e.patch_values() as usize, usize::from(e.width), spec.decoder_width, spec.condition_width());
     let ratio = usize::from(e.mlp_ratio);
     let mut all = Vec::new();
     let mut linear = |name: &str, input: usize, output: usize, group: Group| {

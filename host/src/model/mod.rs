@@ -85,12 +85,8 @@ impl ModelSpec {
     /// Multiply-accumulates of one training sample's forward pass, encoder and decoder with the full P-wide front end.
     pub fn training_macs(&self) -> u64 {
         let e = &self.encoder;
-        let (n, p, w, wd) = (
-            u64::from(e.tokens()),
-            u64::from(e.patch_values()),
-            u64::from(e.width),
-            self.decoder_width as u64,
-        );
+        let (n, p, w, wd) =
+            (u64::from(e.tokens()), u64::from(e.patch_values()), u64::from(e.width), self.decoder_width as u64);
         let ratio = u64::from(e.mlp_ratio);
         let block = |w: u64| n * w * w * (4 + 2 * ratio) + 2 * n * n * w;
         n * (p * w + w * wd + wd * p) + u64::from(e.depth) * block(w) + self.decoder_depth as u64 * block(wd)

@@ -23,9 +23,8 @@ impl Frame {
     /// Tables on `device` (without autodiff).
     pub fn new(spec: ModelSpec, device: &Device) -> Self {
         let (grid, n) = (spec.encoder.grid() as usize, spec.encoder.tokens() as usize);
-        let table = |width: usize| {
-            Tensor::<3>::from_data(TensorData::new(positions(grid, width), [1, n, width]), device)
-        };
+        let table =
+            |width: usize| Tensor::<3>::from_data(TensorData::new(positions(grid, width), [1, n, width]), device);
         Frame {
             layout: layout(&spec),
             encoder_positions: table(spec.encoder.width.into()),

@@ -170,9 +170,7 @@ pub fn forward(weights: &Weights, patches: &Rows, t: u32) -> Rows {
 /// The loss of one picture, equation by equation: z0, x_t, r = V(x0 - pred), weights 1 and 0.1; mean over N·P values.
 pub fn loss(weights: &Weights, clean: &Rows, noise: &Rows, t: u32) -> f64 {
     let k = usize::from(weights.spec().encoder.rank);
-    let values = |name: &str| -> Vec<f64> {
-        weights.get(name).unwrap().values.iter().map(|&v| f64::from(v)).collect()
-    };
+    let values = |name: &str| -> Vec<f64> { weights.get(name).unwrap().values.iter().map(|&v| f64::from(v)).collect() };
     let (mean, v, s) = (values("pca.mean"), values("pca.basis"), values("pca.scale")[0]);
     let p = mean.len();
     let row = |i: usize| &v[i * p..(i + 1) * p];
@@ -182,9 +180,9 @@ pub fn loss(weights: &Weights, clean: &Rows, noise: &Rows, t: u32) -> f64 {
         .zip(noise)
         .map(|(x0, eps)| {
             let mut x_t = mean.clone();
-            for i in 0..k {
+            for (i, eps) in eps.iter().enumerate().take(k) {
                 let z0 = row(i).iter().zip(x0.iter().zip(&mean)).map(|(v, (x, m))| v * (x - m)).sum::<f64>() / s;
-                let z = s * (z0 + sigma * eps[i]);
+                let z = s * (z0 + sigma * eps);
                 x_t.iter_mut().zip(row(i)).for_each(|(x, v)| *x += z * v);
             }
             x_t

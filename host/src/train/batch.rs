@@ -34,14 +34,7 @@ pub struct Step {
 
 impl<'a> Batches<'a> {
     /// `batch` pictures a step, at most the whole split.
-    pub fn new(
-        split: &'a Split,
-        grid: PatchGrid,
-        rank: usize,
-        batch: usize,
-        augment: Augment,
-        seed: u64,
-    ) -> Self {
+    pub fn new(split: &'a Split, grid: PatchGrid, rank: usize, batch: usize, augment: Augment, seed: u64) -> Self {
         let order = (0, order(seed, 0, split.len()));
         Batches { split, grid, rank, batch: batch.min(split.len()), augment, seed, order }
     }

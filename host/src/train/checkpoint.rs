@@ -78,7 +78,11 @@ pub enum Which {
 }
 
 fn values(tensor: &Tensor<1>) -> Result<Vec<f32>> {
-    tensor.clone().into_data().try_to_vec::<f32>().map_err(|e| Error::new(format!("cannot read weights from the device: {e:?}")))
+    tensor
+        .clone()
+        .into_data()
+        .try_to_vec::<f32>()
+        .map_err(|e| Error::new(format!("cannot read weights from the device: {e:?}")))
 }
 
 fn upload(values: &[f32], device: &Device) -> Tensor<1> {
@@ -160,7 +164,8 @@ impl Checkpoint {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let header = metadata.metadata().as_ref().and_then(|m| m.get(METADATA_KEY));
         let header = header.ok_or("it was not written by ldae")?;
-        let raw: serde_json::Value = serde_json::from_str(header).map_err(|e| format!("its header is damaged ({e})"))?;
+        let raw: serde_json::Value =
+            serde_json::from_str(header).map_err(|e| format!("its header is damaged ({e})"))?;
         let format = raw.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(CHECKPOINT_FORMAT.into()) {
             let format = format.map_or("unknown".to_owned(), |f| f.to_string());
@@ -175,7 +180,8 @@ impl Checkpoint {
             if view.dtype() != Dtype::F32 || view.shape() != shape {
                 return Err(format!("tensor {name} is {:?} {:?}, not F32 {shape:?}", view.dtype(), view.shape()));
             }
-            let values: Vec<f32> = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let values: Vec<f32> =
+                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
             tensors.insert(name, (shape, values));
         }
         if file.len() != tensors.len() {

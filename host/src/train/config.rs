@@ -179,8 +179,11 @@ impl TrainConfig {
             )));
         }
         if dataset.fingerprint != self.data.fingerprint {
-            return Err(Error::new(format!("`{}` is not the data set of this run: its pictures changed", self.data.source))
-                .hint("restore the pictures, or start a new run with another --out"));
+            return Err(Error::new(format!(
+                "`{}` is not the data set of this run: its pictures changed",
+                self.data.source
+            ))
+            .hint("restore the pictures, or start a new run with another --out"));
         }
         Ok(())
     }

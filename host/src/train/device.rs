@@ -14,7 +14,9 @@ pub fn choose(name: &str) -> Result<Device> {
         _ => {
             let index = match name.strip_prefix("cuda") {
                 Some("") => 0,
-                Some(rest) => rest.strip_prefix(':').and_then(|i| i.parse::<usize>().ok()).ok_or_else(|| unknown(name))?,
+                Some(rest) => {
+                    rest.strip_prefix(':').and_then(|i| i.parse::<usize>().ok()).ok_or_else(|| unknown(name))?
+                }
                 None => return Err(unknown(name)),
             };
             if cfg!(not(feature = "cuda")) {

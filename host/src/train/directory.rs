@@ -2,9 +2,9 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::TrainConfig;
+use crate::Error;
 use crate::error::{Context, Result};
 use crate::run_dir::RunDir;
-use crate::Error;
 use std::fs;
 use std::path::Path;
 

@@ -106,10 +106,8 @@ mod tests {
         let pca = pca::fit(grid, k, 10, |i| &pictures[i], 1000, 1).unwrap();
         let parameters = busy_parameters(&spec, 5);
         let device = Device::flex();
-        let tensors: Vec<Tensor<1>> = parameters
-            .iter()
-            .map(|v| Tensor::from_data(TensorData::new(v.clone(), [v.len()]), &device))
-            .collect();
+        let tensors: Vec<Tensor<1>> =
+            parameters.iter().map(|v| Tensor::from_data(TensorData::new(v.clone(), [v.len()]), &device)).collect();
         let weights = Weights::new(spec, parameters, &pca).unwrap();
         let mut clean = vec![0f32; b * n * p];
         for (target, picture) in clean.chunks_exact_mut(n * p).zip(&pictures) {

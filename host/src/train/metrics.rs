@@ -1,7 +1,7 @@
 //! `metrics.jsonl`: one JSON object a line, appended, nothing in it that depends on clock or machine.
 
-use crate::error::{Context, Result};
 use crate::Error;
+use crate::error::{Context, Result};
 use ldae_shared::noise::schedule;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -174,8 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         let train = Line::Train(Interval::default().finish(1, 0.1, 0.2));
-        let probe =
-            Line::Probe(ProbeLine { step: 1, epoch: 0.1, knn: None, embedding_std: 0.5, effective_rank: 3.25 });
+        let probe = Line::Probe(ProbeLine { step: 1, epoch: 0.1, knn: None, embedding_std: 0.5, effective_rank: 3.25 });
         let mut metrics = Metrics::open(&path, 0).unwrap();
         metrics.write(&train).unwrap();
         let valid = metrics.synced_bytes().unwrap();

@@ -111,7 +111,8 @@ pub(super) fn encode(frame: &Frame, net: &Net, pictures: &[&[u8]], t: u32, devic
 /// [B, N, W] → B rows of W means, then W deviations (population) over the tokens.
 fn pool(tokens: Tensor<3>) -> Result<Vec<f32>> {
     let [b, n, w] = tokens.dims();
-    let tokens = tokens.into_data().try_to_vec::<f32>().map_err(|e| Error::new(format!("cannot read features: {e:?}")))?;
+    let tokens =
+        tokens.into_data().try_to_vec::<f32>().map_err(|e| Error::new(format!("cannot read features: {e:?}")))?;
     let mut pooled = Vec::with_capacity(b * 2 * w);
     for picture in tokens.chunks_exact(n * w) {
         let mut mean = vec![0f64; w];

@@ -77,12 +77,7 @@ impl State {
 /// Global norm over all tensors; one read from the device.
 pub fn global_norm(gradients: &[Tensor<1>]) -> f64 {
     let squares: Vec<Tensor<1>> = gradients.iter().map(|g| g.clone().square().sum()).collect();
-    Tensor::cat(squares, 0)
-        .into_data()
-        .iter::<f32>()
-        .map(f64::from)
-        .sum::<f64>()
-        .sqrt()
+    Tensor::cat(squares, 0).into_data().iter::<f32>().map(f64::from).sum::<f64>().sqrt()
 }
 
 /// Linear warm-up over `warmup` steps, then half a cosine to zero at `total`. `step` counts from 0.
@@ -113,7 +108,8 @@ mod tests {
         let (rate, decay, clip) = (0.01, 0.1, 0.5);
         let start = [[0.5f32, -1.0], [2.0, 0.25]];
         let mut state = State::new(start.iter().map(|v| tensor(v)).collect());
-        let (mut p, mut m, mut v, mut e) = (start.map(|t| t.map(f64::from)), [[0f64; 2]; 2], [[0f64; 2]; 2], [[0f64; 2]; 2]);
+        let (mut p, mut m, mut v, mut e) =
+            (start.map(|t| t.map(f64::from)), [[0f64; 2]; 2], [[0f64; 2]; 2], [[0f64; 2]; 2]);
         e.clone_from(&p);
         for step in 1..=10i32 {
             let gradient: Vec<[f32; 2]> =

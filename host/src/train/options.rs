@@ -1,9 +1,9 @@
 //! What a user sets (on the command line or in a TOML file) and how it becomes a resolved [`TrainConfig`].
 
 use super::config::*;
+use crate::Error;
 use crate::data::{Augment, Dataset};
 use crate::error::{Context, Result};
-use crate::Error;
 use ldae_shared::spec::{self, EncoderSpec, Pooling};
 use serde::Deserialize;
 use std::path::Path;
@@ -257,7 +257,9 @@ impl TrainOptions {
             return Err(Error::new(format!("{name} is {value}")).hint("it must be above zero"));
         }
         let fractions = [("--ema", self.ema), ("--residual-weight", self.residual_weight)];
-        if let Some((name, Some(value))) = fractions.into_iter().find(|(_, v)| v.is_some_and(|v| !(0.0..=1.0).contains(&v))) {
+        if let Some((name, Some(value))) =
+            fractions.into_iter().find(|(_, v)| v.is_some_and(|v| !(0.0..=1.0).contains(&v)))
+        {
             return Err(Error::new(format!("{name} is {value}")).hint("it must lie between 0 and 1"));
         }
         let t_embed = self.t_embed.unwrap_or(10);
@@ -266,8 +268,7 @@ impl TrainOptions {
         }
         let preset = self.preset()?;
         let paper = preset.name.starts_with("vit-");
-        let learning_rate =
-            self.lr.unwrap_or(if paper { 1e-4 * batch as f64 / 256.0 } else { BOARD_LEARNING_RATE });
+        let learning_rate = self.lr.unwrap_or(if paper { 1e-4 * batch as f64 / 256.0 } else { BOARD_LEARNING_RATE });
         let log_every = self.log_every.unwrap_or((steps / 10).clamp(1, 50));
         let whole = |every: u64| every.div_ceil(log_every) * log_every;
         let tokens = e.tokens().max(1) as usize;

@@ -28,7 +28,8 @@ pub struct Reconstruction {
 /// A picture has another size than the model takes.
 pub fn reconstruct(checkpoint: &Checkpoint, pictures: &[&[u8]], times: &[u32]) -> Result<Vec<Vec<Reconstruction>>> {
     let spec = checkpoint.spec();
-    let grid = PatchGrid::of(&spec.encoder).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
+    let grid =
+        PatchGrid::of(&spec.encoder).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
     if let Some(picture) = pictures.iter().find(|p| p.len() != grid.pixels()) {
         return Err(Error::new(format!("a picture has {} values, the model takes {}", picture.len(), grid.pixels()))
             .hint("load the pictures with the run's own settings"));

@@ -84,7 +84,8 @@ pub fn run(
     config.check_dataset(dataset)?;
     let spec = config.model_spec()?;
     let resumed = directory::prepare(run, config, mode)?;
-    let grid = PatchGrid::of(&spec.encoder).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
+    let grid =
+        PatchGrid::of(&spec.encoder).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
     let split = &dataset.train;
     let o = &config.optimiser;
     let frame = Frame::new(spec, device);
@@ -188,12 +189,8 @@ impl Trainer<'_> {
             let norm = optimiser::global_norm(&result.gradients);
             self.check_finite(&result.losses, norm)?;
             let learning_rate = optimiser::learning_rate(o.learning_rate, self.state.step, o.warmup, o.steps);
-            let update = Update {
-                learning_rate,
-                weight_decay: o.weight_decay,
-                clip: o.clip,
-                average_decay: o.average_decay,
-            };
+            let update =
+                Update { learning_rate, weight_decay: o.weight_decay, clip: o.clip, average_decay: o.average_decay };
             self.state.update(result.gradients, norm, &self.decayed, &update);
             interval.add(&result.losses, norm);
             bar.inc(o.batch as u64);
