@@ -39,7 +39,8 @@ impl Scales {
     /// Ranges from the statistics; the stream is coarsened where a factor would exceed rule 3.
     pub(super) fn choose(encoder: &FloatEncoder, statistics: &Statistics) -> Self {
         let s = &encoder.spec;
-        let at_most = |scale: f64, dense: &Dense, scale_in: f64| scale.max(largest_factor(dense, scale_in) / MAX_FACTOR);
+        let at_most =
+            |scale: f64, dense: &Dense, scale_in: f64| scale.max(largest_factor(dense, scale_in) / MAX_FACTOR);
         let blocks: Vec<BlockScales> = encoder
             .blocks
             .iter()
@@ -66,9 +67,8 @@ impl Scales {
                 }
             })
             .collect();
-        let residuals = (0..s.depth).flat_map(|i| {
-            [TapId::Block(i, BlockStage::Residual1), TapId::Block(i, BlockStage::Residual2)]
-        });
+        let residuals =
+            (0..s.depth).flat_map(|i| [TapId::Block(i, BlockStage::Residual1), TapId::Block(i, BlockStage::Residual2)]);
         let taps = [TapId::Embed, TapId::Stream].into_iter().chain(residuals);
         let largest = taps.map(|id| statistics.largest(id)).fold(1e-6, f64::max);
         let latents: Vec<f64> = statistics.latent_clips.iter().map(|&c| f64::from(c) / 127.0).collect();

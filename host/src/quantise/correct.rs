@@ -2,11 +2,11 @@
 //! the writer does"): each bias is shifted so that the quantised layer's mean output equals the float one's, layer by
 //! layer in order of computation, so that later layers see corrected inputs.
 
+use super::FloatEncoder;
 use super::build::{NORM_SCALE, Scales, build};
 use super::calibrate::{Statistics, channels, moments, width_of};
 use super::factor::{bias_room, nearest, value};
 use super::layers::{LayerNoise, measure};
-use super::FloatEncoder;
 use crate::cli::Output;
 use crate::data::Split;
 use crate::{Error, Result};
@@ -60,7 +60,9 @@ pub fn quantise(
         };
         let block = usize::from(i);
         let seen = seen_by(&desc, &[id(BlockStage::Q), id(BlockStage::K), id(BlockStage::V)])?;
-        for (part, (stage, scale)) in [(BlockStage::Q, s.q), (BlockStage::K, s.k), (BlockStage::V, s.v)].into_iter().enumerate() {
+        for (part, (stage, scale)) in
+            [(BlockStage::Q, s.q), (BlockStage::K, s.k), (BlockStage::V, s.v)].into_iter().enumerate()
+        {
             state.shift(&mut desc.blocks[block].qkv, part * w, id(stage), &seen, &|_| scale, 127);
         }
         let seen = seen_by(&desc, &[id(BlockStage::Proj)])?;

@@ -31,12 +31,15 @@ impl FloatEncoder {
             weights: kept.iter().map(|v| v / scale).collect(),
             bias: kept
                 .chunks_exact(p)
-                .map(|row| (-row.iter().zip(mean).map(|(v, m)| f64::from(v * m)).sum::<f64>() / f64::from(scale)) as f32)
+                .map(|row| {
+                    (-row.iter().zip(mean).map(|(v, m)| f64::from(v * m)).sum::<f64>() / f64::from(scale)) as f32
+                })
                 .collect(),
         };
         // The network's own embedding reads mean + s·V_Kᵀ·z.
         let patch_embed = dense(weights, "encoder.embed", p, w)?;
-        let mut embed = Dense { inputs: k, outputs: w, weights: Vec::with_capacity(w * k), bias: Vec::with_capacity(w) };
+        let mut embed =
+            Dense { inputs: k, outputs: w, weights: Vec::with_capacity(w * k), bias: Vec::with_capacity(w) };
         for (row, bias) in patch_embed.weights.chunks_exact(p).zip(&patch_embed.bias) {
             let dot = |v: &[f32]| row.iter().zip(v).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
             embed.weights.extend(kept.chunks_exact(p).map(|v| (dot(v) * f64::from(scale)) as f32));
