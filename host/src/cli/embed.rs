@@ -40,8 +40,8 @@ pub struct Args {
     #[arg(long)]
     pooling: Option<String>,
     /// Time step of the encoder, 0 to 1000 (runs only).
-    #[arg(long, default_value_t = 10.0)]
-    t: f32,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    t: u16,
     /// Which checkpoint of the run.
     #[arg(long, value_parser = ["last", "best"], default_value = "last")]
     checkpoint: String,
@@ -76,6 +76,11 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     }
     if args.pooling.is_some() && !is_run {
         return Err(Error::new("an exported encoder has one pooling only").hint("leave out --pooling"));
+    }
+    if let Some(folder) = args.out.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
+        return Err(
+            Error::new(format!("there is no folder {}", folder.display())).hint("create it, or choose another --out")
+        );
     }
     let own = subject.spec()?.pooling;
     let pooling = args.pooling.as_deref().map_or(Ok(own), pooling)?;

@@ -28,8 +28,8 @@ pub struct Args {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
     /// Time step of the encoder, 0 to 1000.
-    #[arg(long, default_value_t = 10.0)]
-    t: f32,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    t: u16,
     /// Neighbours that vote in k-NN.
     #[arg(long, default_value_t = knn::K as u32, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,

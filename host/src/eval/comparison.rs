@@ -18,7 +18,7 @@ pub struct Request {
     /// encoder has one only, so of a lone artifact it is that one.
     pub poolings: Vec<Pooling>,
     /// Time step of the float encoders, 0 to 1000.
-    pub t: f32,
+    pub t: u16,
     /// Also evaluate raw pixels, PCA latents and the untrained encoder.
     pub baselines: bool,
     /// How everything is measured.
@@ -28,7 +28,7 @@ pub struct Request {
 impl Default for Request {
     fn default() -> Self {
         // t = 10 of 1000 on the clean picture: METHOD.md section 1.
-        Request { poolings: Vec::new(), t: 10.0, baselines: true, protocol: Protocol::default() }
+        Request { poolings: Vec::new(), t: 10, baselines: true, protocol: Protocol::default() }
     }
 }
 

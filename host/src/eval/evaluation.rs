@@ -80,7 +80,7 @@ pub struct Evaluation {
     /// Number of classes; 1/classes is about chance.
     pub classes: usize,
     /// Time step the trained encoder was folded at, where it is known.
-    pub t: Option<f32>,
+    pub t: Option<u16>,
     /// One line on how the numbers came about.
     pub protocol: String,
     /// The table.
@@ -284,7 +284,7 @@ mod tests {
             dataset: "cifar10".into(),
             fingerprint: "00".into(),
             classes: 10,
-            t: Some(10.0),
+            t: Some(10),
             protocol: describe(&Protocol::default()),
             rows: vec![row],
             not_run: vec![NotRun { embedding: "trained with labels".into(), reason: "--supervised".into() }],

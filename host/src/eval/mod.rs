@@ -10,13 +10,13 @@ pub mod comparison;
 pub mod embedder;
 pub mod evaluation;
 pub mod features;
-pub mod float;
 pub mod knn;
 mod linear;
 pub mod npy;
 pub mod pooling;
 pub mod probe;
 pub mod quality;
+pub mod run_encoder;
 pub mod standardise;
 pub mod subject;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What is evaluated or embedded with: a run directory or an exported `.ldae` file, with everything the baselines need.
 
 use super::artifact::IntegerEncoder;
-use super::float::FloatEncoder;
+use super::run_encoder::RunEncoder;
 use crate::data::{Dataset, LoadOptions};
 use crate::error::Context;
 use crate::model::pca::{self, PatchPca};
@@ -86,8 +86,8 @@ impl Subject {
     ///
     /// # Errors
     /// t lies outside 0 to 1000, or the grid has no such pooling.
-    pub fn float(&self, t: f32, poolings: &[Pooling]) -> Result<Option<FloatEncoder>> {
-        self.weights.as_ref().map(|w| FloatEncoder::new("trained, float", w, t, poolings)).transpose()
+    pub fn float(&self, t: u16, poolings: &[Pooling]) -> Result<Option<RunEncoder>> {
+        self.weights.as_ref().map(|w| RunEncoder::new("trained, float", w, t, poolings)).transpose()
     }
 
     /// The exported encoders.
@@ -108,16 +108,16 @@ impl Subject {
     ///
     /// # Errors
     /// As [`Subject::float`].
-    pub fn untrained(&self, t: f32, poolings: &[Pooling], pca: &PatchPca) -> Result<[FloatEncoder; 2]> {
+    pub fn untrained(&self, t: u16, poolings: &[Pooling], pca: &PatchPca) -> Result<[RunEncoder; 2]> {
         let spec = match &self.weights {
             Some(weights) => *weights.spec(),
             None => ModelSpec::symmetric(self.spec()?),
         };
         let seed = self.config.as_ref().map_or(SEED, |c| c.optimiser.seed);
         let mut weights = init_weights(&spec, seed, pca)?;
-        let zero = FloatEncoder::new("untrained, zero gates", &weights, t, poolings)?;
+        let zero = RunEncoder::new("untrained, zero gates", &weights, t, poolings)?;
         randomise_gates(&mut weights, seed);
-        Ok([zero, FloatEncoder::new("untrained, random gates", &weights, t, poolings)?])
+        Ok([zero, RunEncoder::new("untrained, random gates", &weights, t, poolings)?])
     }
 
     /// The PCA of the run, or one fitted on the training pictures.

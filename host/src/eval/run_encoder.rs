@@ -1,10 +1,11 @@
 //! The float encoder of a run (or of an untrained model) on plain arrays: named weights, one fixed time step, all
 //! poolings from one pass. METHOD.md section 1.
 //!
-//! The modulation of the chosen t is computed once and applied as it stands, not folded into the linear layers: that is
-//! the exporter's work, and this is what it is measured against. The front end passes the picture through the K kept
-//! PCA directions, as training did: patch [P] -> latents [K] -> width [W] (V_K composed with the patch embedding).
-//! Matrix products are blocked (faer), sums in f32; a picture's result depends on nothing but the picture.
+//! The modulation of the chosen t is computed once and applied as it stands. Folding it into the linear layers is the
+//! exporter's work ([`crate::quantise::FloatEncoder`], whose functions are the libm crate's and whose stages can be
+//! tapped); this is the network it is checked against, with faster activations, because evaluation embeds whole sets.
+//! The front end passes the picture through the K kept PCA directions, as training did: patch [P] -> latents [K] ->
+//! width [W]. A picture's result depends on nothing but the picture.
 
 use super::activation::{gelu, silu, softmax};
 use super::embedder::{Embedder, Vector};
@@ -18,7 +19,7 @@ use ldae_shared::patch::{PatchGrid, pixel_value};
 use ldae_shared::spec::{EncoderSpec, Pooling};
 
 /// Time steps of training (METHOD.md section 1); probing lies between clean and pure noise.
-pub const MAX_T: f32 = 1000.0;
+pub const MAX_T: u16 = 1000;
 
 /// y = x·weight + bias; weight [inputs, outputs].
 struct Linear {
@@ -62,7 +63,7 @@ struct Block {
 }
 
 /// An encoder of [`Weights`] at one time step.
-pub struct FloatEncoder {
+pub struct RunEncoder {
     name: String,
     spec: EncoderSpec,
     grid: PatchGrid,
@@ -75,13 +76,13 @@ pub struct FloatEncoder {
     blocks: Vec<Block>,
 }
 
-impl FloatEncoder {
+impl RunEncoder {
     /// The encoder half of `weights`, conditioned on `t` (0 to 1000), giving the named poolings.
     ///
     /// # Errors
     /// A tensor is missing, t lies outside, or the grid has no such pooling.
-    pub fn new(name: &str, weights: &Weights, t: f32, poolings: &[Pooling]) -> Result<Self> {
-        if !(0.0..=MAX_T).contains(&t) {
+    pub fn new(name: &str, weights: &Weights, t: u16, poolings: &[Pooling]) -> Result<Self> {
+        if t > MAX_T {
             return Err(
                 Error::new(format!("time step {t} lies outside 0 to {MAX_T}")).hint("--t 10 is the usual choice")
             );
@@ -91,7 +92,7 @@ impl FloatEncoder {
         for &pooling in poolings {
             pooling::check(pooling, grid.side())?;
         }
-        let mut hidden = Linear::of(weights, "time.fc1")?.apply(&time_features(t));
+        let mut hidden = Linear::of(weights, "time.fc1")?.apply(&time_features(t.into()));
         silu(&mut hidden);
         let mut condition = Linear::of(weights, "time.fc2")?.apply(&hidden);
         silu(&mut condition);
@@ -101,7 +102,7 @@ impl FloatEncoder {
             Ok(Block { modulation, qkv: part("qkv")?, proj: part("proj")?, fc1: part("fc1")?, fc2: part("fc2")? })
         });
         let (project, embed) = front_end(weights, &spec)?;
-        Ok(FloatEncoder {
+        Ok(RunEncoder {
             name: name.to_owned(),
             spec,
             grid,
@@ -129,7 +130,7 @@ impl FloatEncoder {
     }
 }
 
-impl Embedder for FloatEncoder {
+impl Embedder for RunEncoder {
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -267,7 +268,7 @@ mod tests {
     fn equals_the_plain_f64_network_on_the_projected_picture() {
         for (rank, t) in [(48, 10), (12, 10), (12, 700)] {
             let (weights, pictures) = model(rank);
-            let encoder = FloatEncoder::new("trained", &weights, t as f32, &pooling::ALL).unwrap();
+            let encoder = RunEncoder::new("trained", &weights, t, &pooling::ALL).unwrap();
             let grid = PatchGrid::of(&weights.spec().encoder).unwrap();
             let fitted = weights.pca();
             for picture in &pictures {
@@ -281,7 +282,7 @@ mod tests {
                         patch.map(f64::from).to_vec()
                     })
                     .collect();
-                let want = encode(&weights, &patches, t);
+                let want = encode(&weights, &patches, t.into());
                 for (got, want) in encoder.tokens(picture).iter().zip(want.iter().flatten()) {
                     assert!((f64::from(*got) - want).abs() < 1e-4, "rank {rank}, t {t}: {got} {want}");
                 }
@@ -290,9 +291,21 @@ mod tests {
     }
 
     #[test]
+    fn equals_the_folded_reference() {
+        let (weights, pictures) = model(12);
+        let unfolded = RunEncoder::new("trained", &weights, 300, &pooling::ALL).unwrap();
+        let folded = crate::quantise::FloatEncoder::fold(&weights, 300, Pooling::Mean).unwrap();
+        for picture in &pictures {
+            for (a, b) in unfolded.tokens(picture).iter().zip(folded.tokens(picture)) {
+                assert!((a - b).abs() < 1e-4, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
     fn gives_every_pooling_from_one_pass() {
         let (weights, pictures) = model(12);
-        let encoder = FloatEncoder::new("trained", &weights, 10.0, &pooling::ALL).unwrap();
+        let encoder = RunEncoder::new("trained", &weights, 10, &pooling::ALL).unwrap();
         let dims: Vec<usize> = encoder.vectors().iter().map(|v| v.dim).collect();
         assert_eq!(dims, [24, 48, 96]);
         let (mut a, mut b, mut c) = (vec![0.0; 24], vec![0.0; 48], vec![0.0; 96]);
@@ -304,8 +317,6 @@ mod tests {
     #[test]
     fn refuses_a_time_step_outside() {
         let (weights, _) = model(12);
-        for t in [-1.0, 1001.0, f32::NAN] {
-            assert!(FloatEncoder::new("trained", &weights, t, &pooling::ALL).is_err());
-        }
+        assert!(RunEncoder::new("trained", &weights, 1001, &pooling::ALL).is_err());
     }
 }
