@@ -1,0 +1,115 @@
+//! `drawn`: pictures the program draws itself, so that a machine without any data can run everything.
+//!
+//! Ten classes that differ in shape alone. Place, turn, size, colours, contrast (light on dark or dark on light), shading,
+//! background texture, clutter and noise are random and independent of the class, so mean colour and pixel-by-pixel
+//! comparison say little about it. Every picture is a pure function of (seed, split, index): the Philox stream
+//! (seed, `Drawn`, split, index); all mathematics is f32 through the `libm` crate, so the bits are the same everywhere.
+
+mod paint;
+mod shapes;
+
+pub use paint::draw;
+pub use shapes::CLASSES;
+
+use super::layout::Part;
+use super::origin::{Chunk, Origin, Payload, Raw};
+use crate::{Error, Result};
+use std::path::PathBuf;
+
+/// Pictures handed on at a time.
+const CHUNK: usize = 1024;
+
+/// Which picture to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scene {
+    /// Of the whole data set.
+    pub seed: u64,
+    /// The split.
+    pub part: Part,
+    /// Position in the split; the class is `index % 10`.
+    pub index: u32,
+}
+
+impl Scene {
+    /// Index into [`CLASSES`].
+    pub fn class(self) -> usize {
+        self.index as usize % CLASSES.len()
+    }
+}
+
+/// A drawn data set: how many pictures of which shape.
+pub(crate) struct Drawn {
+    train: u32,
+    test: u32,
+    side: usize,
+    channels: usize,
+    seed: u64,
+    classes: Vec<String>,
+}
+
+impl Drawn {
+    /// Reads `drawn` or `drawn:train=4000,test=1000,side=32,channels=3,seed=1`; what is not given keeps these values.
+    pub fn parse(source: &str) -> Result<Drawn> {
+        let classes = CLASSES.iter().map(|c| (*c).to_owned()).collect();
+        let mut drawn = Drawn { train: 4000, test: 1000, side: 32, channels: 3, seed: 1, classes };
+        let settings = source.strip_prefix("drawn").unwrap_or(source).trim_start_matches(':');
+        for setting in settings.split(',').filter(|s| !s.is_empty()) {
+            let refused = || {
+                Error::new(format!("cannot understand `{setting}` in the data source `{source}`"))
+                    .hint("write for example drawn:train=4000,test=1000,side=32,channels=3,seed=1 (side 8 to 1024, channels 1 or 3)")
+            };
+            let (name, value) = setting.split_once('=').ok_or_else(refused)?;
+            let number: u64 = value.trim().parse().map_err(|_| refused())?;
+            match (name.trim(), number) {
+                ("train", 1..=10_000_000) => drawn.train = number as u32,
+                ("test", 0..=10_000_000) => drawn.test = number as u32,
+                ("side", 8..=1024) => drawn.side = number as usize,
+                ("channels", 1 | 3) => drawn.channels = number as usize,
+                ("seed", _) => drawn.seed = number,
+                _ => return Err(refused()),
+            }
+        }
+        Ok(drawn)
+    }
+}
+
+impl Origin for Drawn {
+    fn kind(&self) -> String {
+        let Drawn { train, test, side, channels, seed, .. } = self;
+        format!("drawn by the program (train={train},test={test},side={side},channels={channels},seed={seed})")
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn native(&self) -> Option<(usize, usize)> {
+        Some((self.side, self.channels))
+    }
+
+    fn count(&self) -> Option<usize> {
+        Some((self.train + self.test) as usize)
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
+        for (part, name, count) in [(Part::Train, "train", self.train), (Part::Test, "test", self.test)] {
+            for start in (0..count).step_by(CHUNK) {
+                let raws = (start..count.min(start + CHUNK as u32)).map(|index| {
+                    let scene = Scene { seed: self.seed, part, index };
+                    Raw {
+                        name: format!("drawn/{name}/{}/{index:06}", CLASSES[scene.class()]),
+                        part,
+                        label: Some(scene.class() as u16),
+                        payload: Payload::Drawn { scene, side: self.side, channels: self.channels },
+                    }
+                });
+                visit(raws.collect())?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Resize and centre crop to a square, in one step: the shorter side becomes `side`, the middle of the longer one is kept.
+//!
+//! Separable triangle filter whose support grows with the reduction (antialiased bilinear, as in PIL and torchvision with
+//! `antialias=True`); f32 sums in a fixed order, so the result does not depend on threads.
+
+use super::decode::Decoded;
+
+/// The picture as `side * side * channels` bytes, HWC. Grey becomes RGB by repetition, RGB becomes grey by the
+/// Rec. 601 luma (PIL's `convert("L")`).
+///
+/// The picture must be decoded (non-empty, 1 or 3 channels); `channels` is 1 or 3.
+pub(crate) fn resize_crop(picture: &Decoded, side: usize, channels: usize) -> Vec<u8> {
+    let square = if picture.width.min(picture.height) == side { crop(picture, side) } else { resample(picture, side) };
+    convert(square, picture.channels, channels)
+}
+
+fn convert(bytes: Vec<u8>, from: usize, to: usize) -> Vec<u8> {
+    match (from, to) {
+        (1, 3) => bytes.iter().flat_map(|&v| [v; 3]).collect(),
+        (3, 1) => bytes
+            .chunks_exact(3)
+            .map(|p| ((299 * u32::from(p[0]) + 587 * u32::from(p[1]) + 114 * u32::from(p[2]) + 500) / 1000) as u8)
+            .collect(),
+        _ => bytes,
+    }
+}
+
+/// The middle, where nothing has to be resampled.
+fn crop(picture: &Decoded, side: usize) -> Vec<u8> {
+    let c = picture.channels;
+    let (left, top) = ((picture.width - side) / 2, (picture.height - side) / 2);
+    let rows = picture.bytes.chunks_exact(picture.width * c).skip(top).take(side);
+    rows.flat_map(|row| &row[left * c..(left + side) * c]).copied().collect()
+}
+
+/// Source positions and weights of one output position along an axis.
+struct Taps {
+    first: usize,
+    weights: Vec<f32>,
+}
+
+/// `length` source positions, of which the middle `extent` become `side` output positions.
+fn taps(length: usize, extent: usize, side: usize) -> Vec<Taps> {
+    let step = extent as f32 / side as f32;
+    let start = (length - extent) as f32 / 2.0;
+    let support = step.max(1.0);
+    let tap = |i: usize| {
+        let centre = start + (i as f32 + 0.5) * step;
+        let first = (centre - support).floor().max(0.0) as usize;
+        let end = ((centre + support).ceil() as usize).min(length);
+        let weight = |x: usize| (1.0 - (x as f32 + 0.5 - centre).abs() / support).max(0.0);
+        let mut weights: Vec<f32> = (first..end).map(weight).collect();
+        let sum: f32 = weights.iter().sum();
+        weights.iter_mut().for_each(|w| *w /= sum);
+        Taps { first, weights }
+    };
+    (0..side).map(tap).collect()
+}
+
+fn resample(picture: &Decoded, side: usize) -> Vec<u8> {
+    let (width, height, c) = (picture.width, picture.height, picture.channels);
+    let extent = width.min(height);
+    let (across, down) = (taps(width, extent, side), taps(height, extent, side));
+    // Rows that any output row looks at, each reduced to [side, c].
+    let first = down[0].first;
+    let last = down[side - 1].first + down[side - 1].weights.len();
+    let mut narrow = vec![0f32; (last - first) * side * c];
+    for (row, line) in narrow.chunks_exact_mut(side * c).enumerate() {
+        let source = &picture.bytes[(first + row) * width * c..][..width * c];
+        for (out, tap) in line.chunks_exact_mut(c).zip(&across) {
+            for (pixel, &w) in source[tap.first * c..].chunks_exact(c).zip(&tap.weights) {
+                out.iter_mut().zip(pixel).for_each(|(o, &p)| *o += w * f32::from(p));
+            }
+        }
+    }
+    let mut bytes = Vec::with_capacity(side * side * c);
+    let mut sums = vec![0f32; side * c];
+    for tap in &down {
+        sums.fill(0.0);
+        for (line, &w) in narrow[(tap.first - first) * side * c..].chunks_exact(side * c).zip(&tap.weights) {
+            sums.iter_mut().zip(line).for_each(|(s, &v)| *s += w * v);
+        }
+        bytes.extend(sums.iter().map(|s| (s + 0.5) as u8)); // saturating
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(width: usize, height: usize, channels: usize, value: impl Fn(usize, usize, usize) -> u8) -> Decoded {
+        let value = &value;
+        let bytes = (0..height)
+            .flat_map(|y| (0..width).flat_map(move |x| (0..channels).map(move |c| value(x, y, c))))
+            .collect();
+        Decoded { width, height, channels, bytes }
+    }
+
+    #[test]
+    fn equal_size_is_a_copy_and_wide_is_a_centre_crop() {
+        let p = picture(4, 4, 3, |x, y, c| (x * 16 + y * 4 + c) as u8);
+        assert_eq!(resize_crop(&p, 4, 3), p.bytes);
+        let wide = picture(6, 2, 1, |x, _, _| x as u8);
+        assert_eq!(resize_crop(&wide, 2, 1), [2, 3, 2, 3]);
+    }
+
+    #[test]
+    fn flat_pictures_stay_flat() {
+        for (w, h, side) in [(100, 70, 32), (33, 200, 32), (5, 7, 32), (1, 1, 8)] {
+            let p = picture(w, h, 3, |_, _, c| 80 + 50 * c as u8);
+            let out = resize_crop(&p, side, 3);
+            assert!(out.chunks(3).all(|p| p == [80, 130, 180]), "{w}x{h}");
+        }
+    }
+
+    #[test]
+    fn fine_stripes_average_out() {
+        // Antialiasing: stripes of one pixel, reduced eight times, become an even grey instead of a moire.
+        let p = picture(256, 256, 1, |x, _, _| if x % 2 == 0 { 0 } else { 200 });
+        assert!(resize_crop(&p, 32, 1).iter().all(|&v| (95..=105).contains(&v)));
+    }
+
+    #[test]
+    fn halving_a_ramp_keeps_its_line() {
+        let p = picture(64, 64, 1, |x, _, _| 2 * x as u8);
+        let out = resize_crop(&p, 32, 1);
+        // Output x covers source 2x, 2x + 1: mean 2 (2x + 0.5) = 4x + 1 away from the borders.
+        assert!((1..31).all(|x| out[x].abs_diff(4 * x as u8 + 1) <= 1), "{:?}", &out[..32]);
+    }
+
+    #[test]
+    fn channels_convert() {
+        let grey = picture(2, 2, 1, |x, y, _| (x + y) as u8);
+        assert_eq!(resize_crop(&grey, 2, 3), [0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2]);
+        let colour = picture(1, 1, 3, |_, _, c| [255, 0, 0][c]);
+        assert_eq!(resize_crop(&colour, 1, 1), [76]);
+    }
+}
