@@ -4,7 +4,7 @@
 //! `pca.mean`, `pca.basis`, `pca.scale` without one. The header's metadata has one entry, `ldae`, a JSON object
 //! ([`Header`]) with a sha256 over names, shapes and values: a damaged file is refused. Nothing depends on the clock.
 
-use super::config::{TrainConfig, hex};
+use super::config::TrainConfig;
 use super::optimiser::State;
 use crate::error::{Context, Result};
 use crate::model::layout::{Parameter, layout};
@@ -261,5 +261,5 @@ fn digest(tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> String {
             hash.update(value.to_le_bytes());
         }
     }
-    hex(&hash.finalize())
+    crate::digest::hex(&hash.finalize())
 }
