@@ -12,7 +12,8 @@ cd "$(dirname "$0")" || exit 2
 
 all_steps="fmt no_std firmware clippy doc test checked emulated cuda fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
-firmware_folders="firmware-examples/app firmware-examples/qemu-arm firmware-examples/qemu-riscv firmware-examples/std"
+firmware_packages="app microbit qemu-arm qemu-riscv std"
+firmware_targets="thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_dir=${CARGO_TARGET_DIR:-$PWD/target}/firmware # where `ldae verify` puts it too
 
 # A step ends with `skip REASON` when this machine lacks something.
@@ -46,7 +47,7 @@ cross_or_skip() { # targets...
 
 step_fmt() {
   cargo fmt --all --check || return 1
-  for folder in $firmware_folders; do (cd "$folder" && cargo fmt --check) || return 1; done
+  for package in $firmware_packages; do (cd "firmware-examples/$package" && cargo fmt --check) || return 1; done
 }
 
 step_clippy() { cargo clippy --release --workspace --all-targets -- -D warnings; }
@@ -67,8 +68,9 @@ step_no_std() {
 
 # Every package of firmware-examples for every target it has: lints and finished programs.
 step_firmware() {
-  cross_or_skip thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf || return 0
-  firmware_package qemu-arm thumbv7m-none-eabi &&
+  cross_or_skip $firmware_targets || return 0
+  firmware_package microbit thumbv6m-none-eabi &&
+    firmware_package qemu-arm thumbv7m-none-eabi &&
     firmware_package qemu-arm thumbv7em-none-eabihf &&
     firmware_package qemu-riscv riscv32imac-unknown-none-elf || return 1
   (cd firmware-examples/std && cargo clippy --release --locked --target-dir "$firmware_dir" -- -D warnings) &&
@@ -85,9 +87,10 @@ step_emulated() {
   for emulator in qemu-system-arm qemu-system-riscv32; do
     have $emulator || { skip "$emulator is not installed"; return 0; }
   done
-  cross_or_skip thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf || return 0
+  cross_or_skip $firmware_targets || return 0
   step_firmware || return 1
-  embed arm thumbv7m-none-eabi -machine mps2-an385 &&
+  embed arm thumbv6m-none-eabi -machine microbit &&
+    embed arm thumbv7m-none-eabi -machine mps2-an385 &&
     embed arm thumbv7em-none-eabihf -machine mps2-an386 &&
     embed arm thumbv7em-none-eabihf -machine mps2-an500 &&
     embed riscv32 riscv32imac-unknown-none-elf -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
