@@ -4,6 +4,7 @@
 //! the columns of one matrix [dim, variants·classes], so the features are read once for all of them.
 
 use super::Features;
+use super::activation::softmax;
 use super::probe::{INITIAL, shuffled};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -172,13 +173,6 @@ fn initial(seed: u64, dim: usize, classes: usize, variants: usize) -> Vec<f32> {
     let mut one = vec![0.0; dim * classes];
     Stream::new(seed, Purpose::Probe, INITIAL, 0).fill_gaussian(&mut one);
     one.chunks_exact(classes).flat_map(|row| row.repeat(variants)).map(|w| w * INITIAL_DEVIATION).collect()
-}
-
-fn softmax(logits: &mut [f32]) {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    logits.iter_mut().for_each(|l| *l = libm::expf(*l - max));
-    let total: f32 = logits.iter().sum();
-    logits.iter_mut().for_each(|l| *l /= total);
 }
 
 /// The given rows, one after the other.
