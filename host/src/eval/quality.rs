@@ -12,10 +12,13 @@ use std::fmt;
 
 /// Gate: smallest accepted 5 % quantile of the centred cosine.
 pub const COSINE_GATE: f64 = 0.999;
-/// Gate: largest accepted loss of linear-probe accuracy (0.3 points), on at least [`PROBE_PICTURES`] pictures.
+/// Gate: largest accepted change of linear-probe accuracy (0.3 points), on at least [`PROBE_PICTURES`] pictures.
 pub const PROBE_GATE: f64 = 0.003;
-/// Pictures that the probe gate speaks of: with fewer, chance alone moves the accuracy by more than the gate.
+/// Pictures that the probe gate speaks of: with fewer, chance alone moves the accuracy by more.
 pub const PROBE_PICTURES: usize = 10_000;
+
+/// Bins of the histogram.
+const BINS: usize = 40;
 
 /// Float and integer features of the same pictures in the same order.
 #[derive(Clone, Copy)]
@@ -37,18 +40,16 @@ pub struct Labelled<'a> {
     pub labels: &'a [u16],
 }
 
-/// An accuracy (0 to 1) of both.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Change {
-    /// Of the float embeddings.
-    pub float: f64,
-    /// Of the integer embeddings.
-    pub integer: f64,
-    /// `integer - float`.
-    pub change: f64,
+/// Pictures by cosine: `counts[i]` of them lie between `edges[i]` and `edges[i + 1]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Histogram {
+    /// Rising; one more than counts. From the smallest cosine to 1.
+    pub edges: Vec<f64>,
+    /// Pictures in each bin.
+    pub counts: Vec<u32>,
 }
 
-/// The report of one exported encoder.
+/// The report of one exported encoder. Accuracies and agreements are shares, 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Quality {
     /// Held-out pictures compared.
@@ -59,15 +60,21 @@ pub struct Quality {
     pub cosine_q05: f64,
     /// The smallest.
     pub cosine_min: f64,
+    /// All of them.
+    pub cosine_histogram: Histogram,
     /// Share of pictures whose nearest other picture is the same for both.
-    pub top1_agreement: f64,
+    pub nn_top1_agreement: f64,
     /// Mean share of the ten nearest other pictures that both have.
-    pub top10_agreement: f64,
-    /// k-NN accuracy, where labels exist.
-    pub knn: Option<Change>,
-    /// Linear-probe accuracy (mean of three seeds), where labels exist.
-    pub probe: Option<Change>,
-    /// Both gates hold: `cosine_q05` ≥ [`COSINE_GATE`], and the probe loses at most [`PROBE_GATE`] where it was
+    pub nn_top10_agreement: f64,
+    /// k-NN accuracy of the float embeddings, where labels exist.
+    pub knn_float: Option<f64>,
+    /// k-NN accuracy of the integer embeddings.
+    pub knn_int: Option<f64>,
+    /// Linear-probe accuracy of the float embeddings (mean of three seeds), where labels exist.
+    pub probe_float: Option<f64>,
+    /// Linear-probe accuracy of the integer embeddings.
+    pub probe_int: Option<f64>,
+    /// Both gates hold: `cosine_q05` ≥ [`COSINE_GATE`], and the probe changes by at most [`PROBE_GATE`] where it was
     /// measured on at least [`PROBE_PICTURES`] pictures.
     pub passed: bool,
 }
@@ -88,18 +95,25 @@ pub fn quality(held_out: Pair<'_>, labelled: Option<Labelled<'_>>) -> Result<Qua
     let same_nearest = both().filter(|(f, i)| f[0].index == i[0].index).count();
     let shared: usize = both().map(|(f, i)| f.iter().filter(|a| i.iter().any(|b| a.index == b.index)).count()).sum();
     let listed: usize = by_float.iter().map(Vec::len).sum();
-    let (knn, probe) = labelled.map(|l| accuracies(held_out, l)).transpose()?.unzip();
+    let [knn_float, knn_int, probe_float, probe_int] = match labelled {
+        Some(l) => accuracies(held_out, l)?.map(Some),
+        None => [None; 4],
+    };
     let cosine_q05 = quantile(&cosines, 0.05);
-    let probe_passed = probe.is_none_or(|p: Change| pictures < PROBE_PICTURES || p.change >= -PROBE_GATE);
+    let change = probe_float.zip(probe_int).map_or(0.0, |(float, integer)| integer - float);
+    let probe_passed = pictures < PROBE_PICTURES || change.abs() <= PROBE_GATE;
     Ok(Quality {
         pictures,
         cosine_median: quantile(&cosines, 0.5),
         cosine_q05,
         cosine_min: cosines[0],
-        top1_agreement: same_nearest as f64 / pictures as f64,
-        top10_agreement: shared as f64 / listed as f64,
-        knn,
-        probe,
+        cosine_histogram: histogram(&cosines),
+        nn_top1_agreement: same_nearest as f64 / pictures as f64,
+        nn_top10_agreement: shared as f64 / listed as f64,
+        knn_float,
+        knn_int,
+        probe_float,
+        probe_int,
         passed: cosine_q05 >= COSINE_GATE && probe_passed,
     })
 }
@@ -119,15 +133,24 @@ fn check(pair: Pair<'_>) -> Result<()> {
     .hint("compare the same pictures through the run and the artifact exported from it"))
 }
 
-fn accuracies(held_out: Pair<'_>, l: Labelled<'_>) -> Result<(Change, Change)> {
+/// k-NN of float and integer, then probe of float and integer.
+fn accuracies(held_out: Pair<'_>, l: Labelled<'_>) -> Result<[f64; 4]> {
     check(l.train)?;
-    let change = |float: f64, integer: f64| Change { float, integer, change: integer - float };
     let knn = |train, test| knn::accuracy(train, l.train_labels, test, l.labels, knn::K);
     let probe = |train, test| probe::probe(train, l.train_labels, test, l.labels).map(|p| p.mean);
-    Ok((
-        change(knn(l.train.float, held_out.float)?, knn(l.train.integer, held_out.integer)?),
-        change(probe(l.train.float, held_out.float)?, probe(l.train.integer, held_out.integer)?),
-    ))
+    let (float, integer) = ((l.train.float, held_out.float), (l.train.integer, held_out.integer));
+    Ok([knn(float.0, float.1)?, knn(integer.0, integer.1)?, probe(float.0, float.1)?, probe(integer.0, integer.1)?])
+}
+
+/// [`BINS`] equal bins from the smallest of the rising values to 1.
+fn histogram(cosines: &[f64]) -> Histogram {
+    let (low, high) = (cosines[0].min(1.0 - 1e-6), 1.0);
+    let step = (high - low) / BINS as f64;
+    let mut counts = vec![0; BINS];
+    for c in cosines {
+        counts[(((c - low) / step) as usize).min(BINS - 1)] += 1;
+    }
+    Histogram { edges: (0..=BINS).map(|i| low + step * i as f64).collect(), counts }
 }
 
 /// Cosine in f64; 1 when both vectors are zero, 0 when one of them is.
@@ -157,20 +180,24 @@ impl fmt::Display for Quality {
         writeln!(
             f,
             "  nearest neighbour    same first {:.1} %   shared of ten {:.1} %",
-            100.0 * self.top1_agreement,
-            100.0 * self.top10_agreement
+            100.0 * self.nn_top1_agreement,
+            100.0 * self.nn_top10_agreement
         )?;
-        for (name, change) in [("k-NN", self.knn), ("linear probe", self.probe)] {
-            match change {
-                Some(c) => writeln!(
+        let scores = [("k-NN", self.knn_float, self.knn_int), ("linear probe", self.probe_float, self.probe_int)];
+        for (name, float, integer) in scores {
+            match float.zip(integer) {
+                Some((float, integer)) => writeln!(
                     f,
                     "  {name:<20} float {:.2} %   integer {:.2} %   change {:+.2} points",
-                    100.0 * c.float,
-                    100.0 * c.integer,
-                    100.0 * c.change
+                    100.0 * float,
+                    100.0 * integer,
+                    100.0 * (integer - float)
                 )?,
                 None => writeln!(f, "  {name:<20} not measured: the pictures have no labels")?,
             }
+        }
+        if self.probe_float.is_some() && self.pictures < PROBE_PICTURES {
+            writeln!(f, "  the probe is not gated: it takes {PROBE_PICTURES} pictures to see a change of 0.3 points")?;
         }
         write!(f, "  gates                {}", if self.passed { "passed" } else { "MISSED" })
     }
@@ -196,8 +223,10 @@ mod tests {
         let labelled = Labelled { train: pair(&train), train_labels: &train_labels, labels: &labels };
         let q = quality(pair(&test), Some(labelled)).unwrap();
         assert!((q.cosine_min - 1.0).abs() < 1e-12 && q.passed);
-        assert_eq!((q.top1_agreement, q.top10_agreement), (1.0, 1.0));
-        assert_eq!((q.knn.unwrap().change, q.probe.unwrap().change), (0.0, 0.0));
+        assert_eq!((q.nn_top1_agreement, q.nn_top10_agreement), (1.0, 1.0));
+        assert!(q.knn_float > Some(0.5) && q.knn_float == q.knn_int);
+        assert!(q.probe_float > Some(0.5) && q.probe_float == q.probe_int);
+        assert_eq!(q.cosine_histogram.counts.iter().sum::<u32>(), 200);
         assert!(q.to_string().contains("passed"));
     }
 
@@ -209,10 +238,10 @@ mod tests {
         let q = quality(Pair { float: &test, integer: &rough }, None).unwrap();
         assert!((q.cosine_median - 1.0 / 1.01f64.sqrt()).abs() < 1e-3, "{q:?}");
         assert!(q.cosine_q05 < q.cosine_median && q.cosine_min <= q.cosine_q05 && !q.passed);
-        assert!(q.top1_agreement < 1.0 && q.top1_agreement > 0.5 && q.knn.is_none());
+        assert!(q.nn_top1_agreement < 1.0 && q.nn_top1_agreement > 0.5 && q.knn_float.is_none());
         let other = noise(5, 400, 32);
         let q = quality(Pair { float: &test, integer: &other }, None).unwrap();
-        assert!(q.cosine_median.abs() < 0.1 && q.top1_agreement < 0.05 && q.top10_agreement < 0.1);
+        assert!(q.cosine_median.abs() < 0.1 && q.nn_top1_agreement < 0.05 && q.nn_top10_agreement < 0.1);
     }
 
     #[test]
