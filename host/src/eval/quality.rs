@@ -49,6 +49,17 @@ pub struct Histogram {
     pub counts: Vec<u32>,
 }
 
+/// An accuracy (0 to 1) of both.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// Of the float embeddings.
+    pub float: f64,
+    /// Of the integer embeddings.
+    pub integer: f64,
+    /// `integer - float`.
+    pub change: f64,
+}
+
 /// The report of one exported encoder. Accuracies and agreements are shares, 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Quality {
@@ -63,17 +74,13 @@ pub struct Quality {
     /// All of them.
     pub cosine_histogram: Histogram,
     /// Share of pictures whose nearest other picture is the same for both.
-    pub nn_top1_agreement: f64,
+    pub top1_agreement: f64,
     /// Mean share of the ten nearest other pictures that both have.
-    pub nn_top10_agreement: f64,
-    /// k-NN accuracy of the float embeddings, where labels exist.
-    pub knn_float: Option<f64>,
-    /// k-NN accuracy of the integer embeddings.
-    pub knn_int: Option<f64>,
-    /// Linear-probe accuracy of the float embeddings (mean of three seeds), where labels exist.
-    pub probe_float: Option<f64>,
-    /// Linear-probe accuracy of the integer embeddings.
-    pub probe_int: Option<f64>,
+    pub top10_agreement: f64,
+    /// k-NN accuracy, where labels exist.
+    pub knn: Option<Change>,
+    /// Linear-probe accuracy (mean of three seeds), where labels exist.
+    pub probe: Option<Change>,
     /// Both gates hold: `cosine_q05` ≥ [`COSINE_GATE`], and the probe changes by at most [`PROBE_GATE`] where it was
     /// measured on at least [`PROBE_PICTURES`] pictures.
     pub passed: bool,
@@ -95,25 +102,20 @@ pub fn quality(held_out: Pair<'_>, labelled: Option<Labelled<'_>>) -> Result<Qua
     let same_nearest = both().filter(|(f, i)| f[0].index == i[0].index).count();
     let shared: usize = both().map(|(f, i)| f.iter().filter(|a| i.iter().any(|b| a.index == b.index)).count()).sum();
     let listed: usize = by_float.iter().map(Vec::len).sum();
-    let [knn_float, knn_int, probe_float, probe_int] = match labelled {
-        Some(l) => accuracies(held_out, l)?.map(Some),
-        None => [None; 4],
-    };
+    let (knn, probe) = labelled.map(|l| accuracies(held_out, l)).transpose()?.unzip();
     let cosine_q05 = quantile(&cosines, 0.05);
-    let change = probe_float.zip(probe_int).map_or(0.0, |(float, integer)| integer - float);
-    let probe_passed = pictures < PROBE_PICTURES || change.abs() <= PROBE_GATE;
+    let within = |p: Change| pictures < PROBE_PICTURES || p.change.abs() <= PROBE_GATE;
+    let probe_passed = probe.is_none_or(within);
     Ok(Quality {
         pictures,
         cosine_median: quantile(&cosines, 0.5),
         cosine_q05,
         cosine_min: cosines[0],
         cosine_histogram: histogram(&cosines),
-        nn_top1_agreement: same_nearest as f64 / pictures as f64,
-        nn_top10_agreement: shared as f64 / listed as f64,
-        knn_float,
-        knn_int,
-        probe_float,
-        probe_int,
+        top1_agreement: same_nearest as f64 / pictures as f64,
+        top10_agreement: shared as f64 / listed as f64,
+        knn,
+        probe,
         passed: cosine_q05 >= COSINE_GATE && probe_passed,
     })
 }
@@ -133,13 +135,16 @@ fn check(pair: Pair<'_>) -> Result<()> {
     .hint("compare the same pictures through the run and the artifact exported from it"))
 }
 
-/// k-NN of float and integer, then probe of float and integer.
-fn accuracies(held_out: Pair<'_>, l: Labelled<'_>) -> Result<[f64; 4]> {
+/// k-NN and linear probe.
+fn accuracies(held_out: Pair<'_>, l: Labelled<'_>) -> Result<(Change, Change)> {
     check(l.train)?;
+    let change = |float: f64, integer: f64| Change { float, integer, change: integer - float };
     let knn = |train, test| knn::accuracy(train, l.train_labels, test, l.labels, knn::K);
     let probe = |train, test| probe::probe(train, l.train_labels, test, l.labels).map(|p| p.mean);
-    let (float, integer) = ((l.train.float, held_out.float), (l.train.integer, held_out.integer));
-    Ok([knn(float.0, float.1)?, knn(integer.0, integer.1)?, probe(float.0, float.1)?, probe(integer.0, integer.1)?])
+    Ok((
+        change(knn(l.train.float, held_out.float)?, knn(l.train.integer, held_out.integer)?),
+        change(probe(l.train.float, held_out.float)?, probe(l.train.integer, held_out.integer)?),
+    ))
 }
 
 /// [`BINS`] equal bins from the smallest of the rising values to 1.
@@ -180,23 +185,22 @@ impl fmt::Display for Quality {
         writeln!(
             f,
             "  nearest neighbour    same first {:.1} %   shared of ten {:.1} %",
-            100.0 * self.nn_top1_agreement,
-            100.0 * self.nn_top10_agreement
+            100.0 * self.top1_agreement,
+            100.0 * self.top10_agreement
         )?;
-        let scores = [("k-NN", self.knn_float, self.knn_int), ("linear probe", self.probe_float, self.probe_int)];
-        for (name, float, integer) in scores {
-            match float.zip(integer) {
-                Some((float, integer)) => writeln!(
+        for (name, change) in [("k-NN", self.knn), ("linear probe", self.probe)] {
+            match change {
+                Some(c) => writeln!(
                     f,
                     "  {name:<20} float {:.2} %   integer {:.2} %   change {:+.2} points",
-                    100.0 * float,
-                    100.0 * integer,
-                    100.0 * (integer - float)
+                    100.0 * c.float,
+                    100.0 * c.integer,
+                    100.0 * c.change
                 )?,
                 None => writeln!(f, "  {name:<20} not measured: the pictures have no labels")?,
             }
         }
-        if self.probe_float.is_some() && self.pictures < PROBE_PICTURES {
+        if self.probe.is_some() && self.pictures < PROBE_PICTURES {
             writeln!(f, "  the probe is not gated: it takes {PROBE_PICTURES} pictures to see a change of 0.3 points")?;
         }
         write!(f, "  gates                {}", if self.passed { "passed" } else { "MISSED" })
@@ -223,9 +227,9 @@ mod tests {
         let labelled = Labelled { train: pair(&train), train_labels: &train_labels, labels: &labels };
         let q = quality(pair(&test), Some(labelled)).unwrap();
         assert!((q.cosine_min - 1.0).abs() < 1e-12 && q.passed);
-        assert_eq!((q.nn_top1_agreement, q.nn_top10_agreement), (1.0, 1.0));
-        assert!(q.knn_float > Some(0.5) && q.knn_float == q.knn_int);
-        assert!(q.probe_float > Some(0.5) && q.probe_float == q.probe_int);
+        assert_eq!((q.top1_agreement, q.top10_agreement), (1.0, 1.0));
+        assert_eq!((q.knn.unwrap().change, q.probe.unwrap().change), (0.0, 0.0));
+        assert!(q.knn.unwrap().float > 0.5 && q.probe.unwrap().float > 0.5);
         assert_eq!(q.cosine_histogram.counts.iter().sum::<u32>(), 200);
         assert!(q.to_string().contains("passed"));
     }
@@ -238,10 +242,10 @@ mod tests {
         let q = quality(Pair { float: &test, integer: &rough }, None).unwrap();
         assert!((q.cosine_median - 1.0 / 1.01f64.sqrt()).abs() < 1e-3, "{q:?}");
         assert!(q.cosine_q05 < q.cosine_median && q.cosine_min <= q.cosine_q05 && !q.passed);
-        assert!(q.nn_top1_agreement < 1.0 && q.nn_top1_agreement > 0.5 && q.knn_float.is_none());
+        assert!(q.top1_agreement < 1.0 && q.top1_agreement > 0.5 && q.knn.is_none());
         let other = noise(5, 400, 32);
         let q = quality(Pair { float: &test, integer: &other }, None).unwrap();
-        assert!(q.cosine_median.abs() < 0.1 && q.nn_top1_agreement < 0.05 && q.nn_top10_agreement < 0.1);
+        assert!(q.cosine_median.abs() < 0.1 && q.top1_agreement < 0.05 && q.top10_agreement < 0.1);
     }
 
     #[test]
