@@ -27,6 +27,9 @@ pub fn run(console: &mut impl Write) -> Result<bool, Error> {
     writeln!(console, "artifact of {} bytes: {n} tokens, width {w}, {l} blocks", ARTIFACT.len())?;
     writeln!(console, "{} kernel, {} bytes of scratch", encoder.kernel(), scratch.len())?;
 
+    if encoder.artifact().vectors().is_empty() {
+        return Err(Error::NoVectors);
+    }
     let mut all_equal = true;
     for (i, vector) in encoder.artifact().vectors().iter().enumerate() {
         let embedding = encoder.embed(vector.pixels, scratch, codes)?;
@@ -48,6 +51,8 @@ pub enum Error {
     Load(LoadError),
     /// A buffer is refused.
     Embed(EmbedError),
+    /// The artifact carries no test vectors, so there is nothing to embed and to compare.
+    NoVectors,
     /// The console broke.
     Console,
 }
@@ -75,6 +80,7 @@ impl fmt::Display for Error {
         match self {
             Error::Load(e) => write!(f, "artifact refused: {e}"),
             Error::Embed(e) => write!(f, "not embedded: {e}"),
+            Error::NoVectors => f.write_str("the artifact has no test vectors; `ldae export` writes them"),
             Error::Console => f.write_str("console broken"),
         }
     }

@@ -49,7 +49,8 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         Some(source) => Pictures::of_data(source, artifact.spec(), limit)?,
         None => Pictures::of_artifact(&artifact, limit)?,
     };
-    let options = Options { firmware: args.firmware, device_artifact, patience: Duration::from_secs(args.timeout) };
+    let patience = Duration::from_secs(args.timeout);
+    let options = Options { firmware: args.firmware, device_artifact, patience, skip_missing: false };
     let report = verify::run(&bytes, &devices, &pictures, &options, out)?;
     if let Some(path) = beside_the_run(&args.artifact) {
         crate::atomic::write(
@@ -59,7 +60,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         out.note(format_args!("written to {}", path.display()));
     }
     out.facts(&report, &report);
-    Ok(match report.verdict() {
+    Ok(match report.verdict {
         Verdict::Equal => Outcome::Passed,
         Verdict::Differs => Outcome::CheckFailed,
         Verdict::DidNotFinish => Outcome::CouldNotRun,

@@ -62,6 +62,10 @@ impl Embedder for IntegerEncoder<'_> {
         vec![Vector { pooling: Some(self.spec().pooling), dim: self.spec().embedding() as usize }]
     }
 
+    fn is_trained(&self) -> bool {
+        true
+    }
+
     fn is_standardised(&self) -> bool {
         true
     }

@@ -3,6 +3,7 @@
 use super::baselines::{PcaLatents, RawPixels};
 use super::embedder::Embedder;
 use super::evaluation::{Evaluation, NotRun, Pictures, Protocol, describe, evaluate};
+use super::margin::margins;
 use super::pooling;
 use super::subject::Subject;
 use crate::cli::Output;
@@ -78,6 +79,7 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
         classes: dataset.classes.len(),
         t: subject.is_run().then_some(request.t),
         protocol: describe(&request.protocol),
+        margins: margins(&rows),
         rows,
         not_run,
     })

@@ -37,6 +37,11 @@ pub trait Embedder: Sync {
     /// The vectors, in a fixed order.
     fn vectors(&self) -> Vec<Vector>;
 
+    /// True for the encoder under evaluation, false for a baseline.
+    fn is_trained(&self) -> bool {
+        false
+    }
+
     /// True when the vectors are standardised already, by the encoder itself (exported encoders, NUMERICS.md rule 9).
     fn is_standardised(&self) -> bool {
         false

@@ -1,6 +1,7 @@
 //! The table of one evaluation: every embedding with the same pictures, the same k-NN and the same probe.
 
 use super::embedder::{Embedder, Vector, embed};
+use super::margin::Margin;
 use super::{Features, knn, probe, standardise};
 use crate::cli::Output;
 use crate::data::{Dataset, Split};
@@ -37,6 +38,8 @@ impl Default for Protocol {
 pub struct Row {
     /// What was evaluated: "trained, float", "raw pixels".
     pub embedding: String,
+    /// True for the encoder under evaluation, false for a baseline.
+    pub trained: bool,
     /// "mean", "mean-std", "grid2x2" or "flat".
     pub pooling: &'static str,
     /// Components.
@@ -85,6 +88,8 @@ pub struct Evaluation {
     pub protocol: String,
     /// The table.
     pub rows: Vec<Row>,
+    /// Trained against the best baseline with the same pooling.
+    pub margins: Vec<Margin>,
     /// What is missing from it.
     pub not_run: Vec<NotRun>,
 }
@@ -135,9 +140,8 @@ pub fn evaluate(
         let train_features = embed(embedder, &train, &embedder.name(), out)?;
         let test_features = embed(embedder, &pictures.test, &embedder.name(), out)?;
         for ((vector, a), b) in embedder.vectors().iter().zip(train_features).zip(test_features) {
-            let bar = out.progress(&format!("{}, {}", embedder.name(), vector.pooling_name()), 1);
-            rows.push(score(embedder, vector, (a, labels(&train)?), (b, labels(&pictures.test)?), protocol)?);
-            bar.finish_and_clear();
+            let (train, test) = ((a, labels(&train)?), (b, labels(&pictures.test)?));
+            rows.push(score(embedder, vector, train, test, protocol, out)?);
         }
     }
     Ok(rows)
@@ -168,14 +172,24 @@ fn score(
     (mut train, train_labels): (Features, &[u16]),
     (mut test, test_labels): (Features, &[u16]),
     protocol: &Protocol,
+    out: &Output,
 ) -> Result<Row> {
     if !embedder.is_standardised() {
         standardise::standardise(&mut train, &mut test)?;
     }
     let knn = knn::accuracy(&train, train_labels, &test, test_labels, protocol.k)?;
-    let probe = if protocol.probe { Some(probe::probe(&train, train_labels, &test, test_labels)?) } else { None };
+    let probe = if protocol.probe {
+        let bar = out.progress(&format!("probe {}", vector.pooling_name()), probe::TICKS);
+        let done = || bar.inc(1);
+        let probe = probe::probe_with_progress(&train, train_labels, &test, test_labels, &done);
+        bar.finish_and_clear();
+        Some(probe?)
+    } else {
+        None
+    };
     Ok(Row {
         embedding: embedder.name(),
+        trained: embedder.is_trained(),
         pooling: vector.pooling_name(),
         components: vector.dim,
         train: train.rows(),
@@ -230,6 +244,9 @@ impl fmt::Display for Evaluation {
                 100.0 * r.knn
             )?;
         }
+        for margin in &self.margins {
+            writeln!(f, "  {margin}")?;
+        }
         for n in &self.not_run {
             writeln!(f, "  {:<width$}  not run: {}", n.embedding, n.reason)?;
         }
@@ -268,6 +285,7 @@ mod tests {
     fn the_table_lists_everything() {
         let row = Row {
             embedding: "raw pixels".into(),
+            trained: false,
             pooling: "flat",
             components: 3072,
             train: 50_000,
@@ -287,6 +305,7 @@ mod tests {
             t: Some(10),
             protocol: describe(&Protocol::default()),
             rows: vec![row],
+            margins: Vec::new(),
             not_run: vec![NotRun { embedding: "trained with labels".into(), reason: "--supervised".into() }],
         };
         let text = e.to_string();

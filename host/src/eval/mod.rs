@@ -12,6 +12,7 @@ pub mod evaluation;
 pub mod features;
 pub mod knn;
 mod linear;
+pub mod margin;
 pub mod npy;
 pub mod pooling;
 pub mod probe;

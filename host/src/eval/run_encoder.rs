@@ -65,6 +65,7 @@ struct Block {
 /// An encoder of [`Weights`] at one time step.
 pub struct RunEncoder {
     name: String,
+    trained: bool,
     spec: EncoderSpec,
     grid: PatchGrid,
     poolings: Vec<Pooling>,
@@ -104,6 +105,7 @@ impl RunEncoder {
         let (project, embed) = front_end(weights, &spec)?;
         Ok(RunEncoder {
             name: name.to_owned(),
+            trained: false,
             spec,
             grid,
             poolings: poolings.to_vec(),
@@ -112,6 +114,12 @@ impl RunEncoder {
             positions: positions(grid.side(), spec.width.into()),
             blocks: blocks.collect::<Result<_>>()?,
         })
+    }
+
+    /// Marks it as the encoder under evaluation.
+    #[must_use]
+    pub fn trained(self) -> Self {
+        RunEncoder { trained: true, ..self }
     }
 
     /// Tokens after the final LayerNorm, [N, W].
@@ -133,6 +141,10 @@ impl RunEncoder {
 impl Embedder for RunEncoder {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn is_trained(&self) -> bool {
+        self.trained
     }
 
     fn takes(&self) -> (usize, usize) {

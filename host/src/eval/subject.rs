@@ -87,7 +87,8 @@ impl Subject {
     /// # Errors
     /// t lies outside 0 to 1000, or the grid has no such pooling.
     pub fn float(&self, t: u16, poolings: &[Pooling]) -> Result<Option<RunEncoder>> {
-        self.weights.as_ref().map(|w| RunEncoder::new("trained, float", w, t, poolings)).transpose()
+        let open = |w| RunEncoder::new("trained, float", w, t, poolings).map(RunEncoder::trained);
+        self.weights.as_ref().map(open).transpose()
     }
 
     /// The exported encoders.

@@ -2,7 +2,8 @@
 //!
 //! Tensor names are those of [`crate::model::layout`] with the prefix `model.`, `ema.`, `adam.m.` or `adam.v.`, and
 //! `pca.mean`, `pca.basis`, `pca.scale` without one. The header's metadata has one entry, `ldae`, a JSON object
-//! ([`Header`]) with a sha256 over names, shapes and values: a damaged file is refused. Nothing depends on the clock.
+//! ([`Header`]) that ends with a sha256 over its own text and all names, shapes and values: a damaged file is refused.
+//! Nothing depends on the clock.
 
 use super::config::TrainConfig;
 use super::optimiser::State;
@@ -54,10 +55,31 @@ pub struct Header {
     pub metrics_bytes: u64,
     /// Best score so far.
     pub best: Option<Best>,
-    /// sha256 over names, shapes and values of all tensors.
-    #[serde(default)]
+    /// sha256 of the file's content; the last field, see [`sealed`].
     pub sha256: String,
 }
+
+/// Text of a header before its hash: `{...,"sha256":"`.
+const SEAL: &str = "\"sha256\":\"";
+
+/// The header as JSON, its last field the hash over the text before it and over `tensors`.
+fn sealed(header: &Header, tensors: &Tensors) -> Result<String> {
+    let open = Header { sha256: String::new(), ..header.clone() };
+    let text = serde_json::to_string(&open).context(|| "cannot write the checkpoint's header")?;
+    let body = text.trim_end_matches("\"}");
+    Ok(format!("{body}{}\"}}", digest(body, tensors)))
+}
+
+/// True when the hash at the end of a header's text is that of the text before it and of `tensors`.
+fn seal_holds(text: &str, tensors: &Tensors) -> bool {
+    text.rfind(SEAL).is_some_and(|at| {
+        let (body, seal) = text.split_at(at + SEAL.len());
+        seal.strip_suffix("\"}").is_some_and(|hash| hash == digest(body, tensors))
+    })
+}
+
+/// Shape and values by name.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// A checkpoint in memory.
 #[derive(Clone, Debug)]
@@ -65,7 +87,7 @@ pub struct Checkpoint {
     /// What it says about itself.
     pub header: Header,
     spec: ModelSpec,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    tensors: Tensors,
 }
 
 /// Which weights of a checkpoint.
@@ -95,11 +117,11 @@ pub fn to_device(parameters: &[Vec<f32>], device: &Device) -> Vec<Tensor<1>> {
 }
 
 impl Checkpoint {
-    /// Copies a training state. `header.sha256` is filled in.
+    /// Copies a training state.
     ///
     /// # Errors
     /// The device does not hand over its values.
-    pub fn new(mut header: Header, spec: ModelSpec, state: &State, pca: &PatchPca) -> Result<Self> {
+    pub fn new(header: Header, spec: ModelSpec, state: &State, pca: &PatchPca) -> Result<Self> {
         let mut tensors = BTreeMap::new();
         let groups = [
             ("model", &state.parameters),
@@ -116,7 +138,6 @@ impl Checkpoint {
         tensors.insert("pca.mean".to_owned(), (vec![p], pca.mean.clone()));
         tensors.insert("pca.basis".to_owned(), (vec![p, p], pca.basis.clone()));
         tensors.insert("pca.scale".to_owned(), (vec![1], vec![pca.scale]));
-        header.sha256 = digest(&tensors);
         Ok(Checkpoint { header, spec, tensors })
     }
 
@@ -137,7 +158,7 @@ impl Checkpoint {
             .map(|(name, (shape, data))| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), data)?)))
             .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
             .context(|| "cannot lay out the checkpoint")?;
-        let header = serde_json::to_string(&self.header).context(|| "cannot write the checkpoint's header")?;
+        let header = sealed(&self.header, &self.tensors)?;
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), header)]);
         let file = safetensors::serialize(views, Some(metadata)).context(|| "cannot lay out the checkpoint")?;
         atomic::write(path, &file)
@@ -162,10 +183,9 @@ impl Checkpoint {
     fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
         let damaged = |e: safetensors::SafeTensorError| format!("it is damaged or no safetensors file ({e})");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let header = metadata.metadata().as_ref().and_then(|m| m.get(METADATA_KEY));
-        let header = header.ok_or("it was not written by ldae")?;
-        let raw: serde_json::Value =
-            serde_json::from_str(header).map_err(|e| format!("its header is damaged ({e})"))?;
+        let text = metadata.metadata().as_ref().and_then(|m| m.get(METADATA_KEY));
+        let text = text.ok_or("it was not written by ldae")?;
+        let raw: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("its header is damaged ({e})"))?;
         let format = raw.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(CHECKPOINT_FORMAT.into()) {
             let format = format.map_or("unknown".to_owned(), |f| f.to_string());
@@ -187,8 +207,8 @@ impl Checkpoint {
         if file.len() != tensors.len() {
             return Err("it has tensors that do not belong to the model".to_owned());
         }
-        if digest(&tensors) != header.sha256 {
-            return Err("it is damaged: the hash of its tensors is not the recorded one".to_owned());
+        if !seal_holds(text, &tensors) {
+            return Err("it is damaged: the hash of its content is not the recorded one".to_owned());
         }
         Ok(Checkpoint { header, spec, tensors })
     }
@@ -253,8 +273,8 @@ fn expected(spec: &ModelSpec) -> Vec<(String, Vec<usize>)> {
     all
 }
 
-fn digest(tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> String {
-    let mut hash = Sha256::new();
+fn digest(body: &str, tensors: &Tensors) -> String {
+    let mut hash = Sha256::new_with_prefix(body);
     for (name, (shape, values)) in tensors {
         hash.update(format!("{name} {shape:?}\n"));
         for value in values {

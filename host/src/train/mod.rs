@@ -20,6 +20,8 @@ mod plan;
 mod reconstruct;
 mod run;
 pub mod step;
+#[cfg(test)]
+mod tests;
 pub mod workers;
 
 pub use config::{DataConfig, ModelConfig, OptimiserConfig, ScheduleConfig, TrainConfig};

@@ -80,6 +80,19 @@ pub fn run(
     device: &Device,
     out: &Output,
 ) -> Result<TrainSummary> {
+    run_until(config, dataset, run, mode, device, out, config.optimiser.steps)
+}
+
+/// [`run`], but stopping (without a checkpoint) after `stop` steps.
+pub(super) fn run_until(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    run: &RunDir,
+    mode: Mode,
+    device: &Device,
+    out: &Output,
+    stop: u64,
+) -> Result<TrainSummary> {
     let start = Instant::now();
     config.check_dataset(dataset)?;
     let spec = config.model_spec()?;
@@ -134,7 +147,7 @@ pub fn run(
     if pca.eigenvalues.is_empty() {
         trainer.restore_last()?;
     }
-    trainer.steps()?;
+    trainer.steps(stop)?;
     let seconds = start.elapsed().as_secs_f64();
     let steps = trainer.state.step;
     let summary = TrainSummary {
@@ -176,14 +189,14 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    fn steps(&mut self) -> Result<()> {
+    fn steps(&mut self, stop: u64) -> Result<()> {
         let (o, s) = (&self.config.optimiser, &self.config.schedule);
         let bar = self.out.progress("train", o.steps * o.batch as u64);
         bar.set_position(self.state.step * o.batch as u64);
         bar.reset_eta();
         let mut interval = Interval::default();
         let mut since = (Instant::now(), self.state.step);
-        while self.state.step < o.steps {
+        while self.state.step < o.steps.min(stop) {
             let step = self.batches.step(self.state.step);
             let result = self.stepper.gradients(&self.batches, &step, &self.state.parameters);
             let norm = optimiser::global_norm(&result.gradients);

@@ -21,7 +21,7 @@ pub use answer::{Answer, AnswerError};
 pub use device::{BOARDS, Board, Device};
 pub use firmware::FIRMWARE_VARIABLE;
 pub use pictures::Pictures;
-pub use report::{ArtifactId, DeviceReport, Difference, ValueDifference, Verdict, VerifyReport};
+pub use report::{ArtifactId, DeviceReport, Difference, NotRun, ValueDifference, Verdict, VerifyReport};
 
 use crate::cli::Output;
 use crate::{Error, Result};
@@ -43,12 +43,14 @@ pub struct Options {
     pub device_artifact: Option<Vec<u8>>,
     /// A device that sends nothing new for this long is stopped.
     pub patience: Duration,
+    /// Go on without devices that lack an emulator, a target or firmware, as long as one is left.
+    pub skip_missing: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // The slowest measured board makes about 100 MMAC a second, vit-tiny has 1250 MMAC: ten times the need.
-        Options { firmware: None, device_artifact: None, patience: Duration::from_secs(120) }
+        Options { firmware: None, device_artifact: None, patience: Duration::from_secs(120), skip_missing: false }
     }
 }
 
@@ -77,7 +79,21 @@ pub fn run(
             .hint("give at least one picture, resized to the artifact's image side and channels"));
     }
     let on_device = options.device_artifact.as_deref().unwrap_or(artifact);
-    let ready = devices.iter().map(|d| prepare(d, on_device.len(), options, out)).collect::<Result<Vec<_>>>()?;
+    let (mut ready, mut not_run) = (Vec::new(), Vec::new());
+    for device in devices {
+        match prepare(device, on_device.len(), options, out) {
+            Ok(device) => ready.push(device),
+            Err(e) if options.skip_missing => not_run.push((device, e)),
+            Err(e) => return Err(e),
+        }
+    }
+    if ready.is_empty() {
+        // Nothing compared is not "equal".
+        return Err(not_run.into_iter().next().map_or_else(
+            || Error::new("no device was named").hint(format!("devices are {}", Device::names())),
+            |(_, e)| e,
+        ));
+    }
     let check = Check {
         artifact,
         on_device,
@@ -87,7 +103,7 @@ pub fn run(
         artifact_crc: crc32(artifact),
         patience: options.patience,
     };
-    let devices = check.all(&ready, out).into_iter().collect::<Result<_>>()?;
+    let devices = check.all(&ready, out).into_iter().collect::<Result<Vec<_>>>()?;
     Ok(VerifyReport {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         artifact: ArtifactId {
@@ -99,7 +115,17 @@ pub fn run(
         pictures: pictures.len(),
         taps: check.reference.plan.taps as usize,
         scratch_bytes: check.reference.plan.scratch_bytes as usize,
+        reference: format!("{} kernel on this machine ({})", check.reference.plan.kernel, std::env::consts::ARCH),
+        verdict: Verdict::worst(&devices),
         devices,
+        not_run: not_run
+            .into_iter()
+            .map(|(device, e)| NotRun {
+                device: device.to_string(),
+                reason: e.to_string(),
+                hint: e.advice().unwrap_or_default().to_owned(),
+            })
+            .collect(),
     })
 }
 
