@@ -5,6 +5,8 @@
 //! comparison say little about it. Every picture is a pure function of (seed, split, index): the Philox stream
 //! (seed, `Drawn`, split, index); all mathematics is f32 through the `libm` crate, so the bits are the same everywhere.
 
+#[cfg(test)]
+mod measure;
 mod paint;
 mod shapes;
 
