@@ -12,8 +12,9 @@ cd "$(dirname "$0")" || exit 2
 
 all_steps="fmt no_std firmware clippy doc test checked emulated cuda fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
-firmware_folders="firmware-examples/app firmware-examples/qemu-arm firmware-examples/qemu-riscv firmware-examples/std"
-target_dir=${CARGO_TARGET_DIR:-$PWD/target}
+firmware_packages="app microbit qemu-arm qemu-riscv std"
+firmware_targets="thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
+firmware_dir=${CARGO_TARGET_DIR:-$PWD/target}/firmware # where `ldae verify` puts it too
 
 # A step ends with `skip REASON` when this machine lacks something.
 skip() { printf '%s\n' "$*" > "$skip_note"; }
@@ -27,12 +28,12 @@ core_library() { # target
   else echo none
   fi
 }
-cross() { # target, cargo arguments...
-  target=$1; shift
+cross() { # target, cargo command, arguments...
+  target=$1; verb=$2; shift 2
   if [ "$(core_library "$target")" = source ]; then
-    RUSTC_BOOTSTRAP=1 cargo "$@" -Zbuild-std=core --target "$target"
+    RUSTC_BOOTSTRAP=1 cargo "$verb" -Zbuild-std=core --target "$target" "$@"
   else
-    cargo "$@" --target "$target"
+    cargo "$verb" --target "$target" "$@"
   fi
 }
 cross_or_skip() { # targets...
@@ -46,12 +47,13 @@ cross_or_skip() { # targets...
 
 step_fmt() {
   cargo fmt --all --check || return 1
-  for folder in $firmware_folders; do (cd "$folder" && cargo fmt --check) || return 1; done
+  for package in $firmware_packages; do (cd "firmware-examples/$package" && cargo fmt --check) || return 1; done
 }
 
 step_clippy() { cargo clippy --release --workspace --all-targets -- -D warnings; }
 
-step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps; }
+# Links to private items are for readers of the source.
+step_doc() { RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --release --workspace --no-deps; }
 
 step_test() { cargo test --release --workspace; }
 
@@ -65,22 +67,40 @@ step_no_std() {
   done
 }
 
+# Every package of firmware-examples for every target it has: lints and finished programs.
 step_firmware() {
-  cross_or_skip thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf || return 0
-  for target in thumbv7m-none-eabi thumbv7em-none-eabihf; do
-    (cd firmware-examples/qemu-arm && cross $target build --release --locked --target-dir "$target_dir/firmware") || return 1
-  done
-  (cd firmware-examples/qemu-riscv &&
-    cross riscv32imac-unknown-none-elf build --release --locked --target-dir "$target_dir/firmware") || return 1
-  (cd firmware-examples/std && cargo build --release --locked --target-dir "$target_dir/firmware")
+  cross_or_skip $firmware_targets || return 0
+  firmware_package microbit thumbv6m-none-eabi &&
+    firmware_package qemu-arm thumbv7m-none-eabi &&
+    firmware_package qemu-arm thumbv7em-none-eabihf &&
+    firmware_package qemu-riscv riscv32imac-unknown-none-elf || return 1
+  (cd firmware-examples/std && cargo clippy --release --locked --target-dir "$firmware_dir" -- -D warnings) &&
+    (cd firmware-examples/std && cargo build --release --locked --target-dir "$firmware_dir")
+}
+firmware_package() { # package, target
+  (cd "firmware-examples/$1" &&
+    cross "$2" clippy --release --locked --target-dir "$firmware_dir" -- -D warnings) &&
+    (cd "firmware-examples/$1" && cross "$2" build --release --locked --target-dir "$firmware_dir")
 }
 
+# On emulated boards: the example's own test vectors, then `ldae verify` with equal and with changed weights.
 step_emulated() {
   for emulator in qemu-system-arm qemu-system-riscv32; do
     have $emulator || { skip "$emulator is not installed"; return 0; }
   done
-  cross_or_skip thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf || return 0
+  cross_or_skip $firmware_targets || return 0
+  step_firmware || return 1
+  embed arm thumbv6m-none-eabi -machine microbit &&
+    embed arm thumbv7m-none-eabi -machine mps2-an385 &&
+    embed arm thumbv7em-none-eabihf -machine mps2-an386 &&
+    embed arm thumbv7em-none-eabihf -machine mps2-an500 &&
+    embed riscv32 riscv32imac-unknown-none-elf -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
   cargo test --release -p ldae-host --lib verify::tests:: -- --ignored
+}
+embed() { # emulator, target, machine arguments...
+  emulator=qemu-system-$1; program=$firmware_dir/$2/release/embed; shift 2
+  echo "embed: $*"
+  timeout 120 "$emulator" "$@" -display none -semihosting-config enable=on,target=native -kernel "$program"
 }
 
 # NVRTC only: neither a CUDA toolkit nor a GPU is needed to build.

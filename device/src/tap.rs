@@ -24,9 +24,9 @@ pub enum TapId {
     Block(u16, BlockStage),
     /// Last LayerNorm, i8 [N, W].
     FinalNorm,
-    /// Pooled values before standardisation, i32 [E].
+    /// Pooled values before standardisation, i32 `[E]`.
     Pooled,
-    /// Embedding codes, i8 [E].
+    /// Embedding codes, i8 `[E]`.
     Codes,
 }
 

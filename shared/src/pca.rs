@@ -44,6 +44,22 @@ impl<'a> Covariance<'a> {
         self.count += 1;
     }
 
+    /// Adds the sums of another accumulator over the same patch shape (parts summed in a fixed order give the same bits
+    /// whatever thread worked on them).
+    ///
+    /// # Panics
+    /// When the patch shapes differ.
+    pub fn merge(&mut self, other: &Covariance) {
+        assert_eq!(self.sum.len(), other.sum.len());
+        for (sum, value) in self.sum.iter_mut().zip(other.sum.iter()) {
+            *sum += value;
+        }
+        for (product, value) in self.products.iter_mut().zip(other.products.iter()) {
+            *product += value;
+        }
+        self.count += other.count;
+    }
+
     /// Patches added so far.
     pub fn count(&self) -> u64 {
         self.count
@@ -204,6 +220,21 @@ mod tests {
                 assert!((cov[i * p + j] - direct / n as f64).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn merged_parts_equal_the_whole() {
+        let (p, sample) = (5, patches(5, 100, 3));
+        let (mean, cov) = covariance(&sample);
+        let (mut sums, mut products) = (vec![0.0; 2 * p], vec![0.0; 2 * p * p]);
+        let ((s0, s1), (p0, p1)) = (sums.split_at_mut(p), products.split_at_mut(p * p));
+        let (mut a, mut b) = (Covariance::new(s0, p0).unwrap(), Covariance::new(s1, p1).unwrap());
+        sample[..30].iter().for_each(|x| a.add(x));
+        sample[30..].iter().for_each(|x| b.add(x));
+        a.merge(&b);
+        assert!(a.count() == 100 && a.finish());
+        assert!(mean.iter().zip(&sums).all(|(x, y)| (x - y).abs() < 1e-12));
+        assert!(cov.iter().zip(&products).all(|(x, y)| (x - y).abs() < 1e-12));
     }
 
     #[test]

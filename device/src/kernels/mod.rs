@@ -16,7 +16,7 @@ pub trait Kernel {
     /// Products of i8 rows [rows, inputs] with a layer, to i16 [rows, outputs].
     fn linear_i16(x: &[i8], layer: &Linear<'_>, out: &mut [i16]);
 
-    /// Logits of one query against keys [N, W/H], to i8 [N].
+    /// Logits of one query against keys [N, W/H], to i8 `[N]`.
     fn logits(query: &[i8], keys: &[i8], factor: Factor, out: &mut [i8]);
 
     /// Σ over tokens of probability × value, values [N, W/H], to i8 [W/H] through i32 accumulators [W/H].

@@ -6,6 +6,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod embed;
 pub mod parity;
 #[cfg(feature = "semihosting")]
 pub mod semihosted;

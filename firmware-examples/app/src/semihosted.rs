@@ -1,6 +1,7 @@
-//! Input and output of an emulated (or debugged) board: files `request.bin` and `answer.bin` in the working directory of
-//! QEMU or of the debugger.
+//! Input and output of an emulated (or debugged) board: the host's console, and files `request.bin` and `answer.bin` in the
+//! working directory of QEMU or of the debugger.
 
+use crate::embed;
 use crate::parity::{self, Memory, Source};
 use core::fmt;
 use ldae_device::Scratch;
@@ -17,6 +18,27 @@ const SCRATCH: usize = 2 << 20;
 const PIXELS: usize = 1 << 20;
 const CODES: usize = 8192;
 const TAPS: usize = 4096;
+
+struct Console;
+
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        semihosting::print!("{text}");
+        Ok(())
+    }
+}
+
+/// Runs [`embed::run`]; the process exit status is 0 when every embedding is as on the workstation.
+pub fn embed() -> ExitCode {
+    match embed::run(&mut Console) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            semihosting::eprintln!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 struct Channel(File);
 

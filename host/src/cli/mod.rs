@@ -50,7 +50,7 @@ enum Verb {
     /// Say what is in a data set: counts, sizes, classes, unreadable files.
     Data(data::Args),
     /// Train an encoder without labels.
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// k-NN and linear probe of a run or an exported encoder, beside the baselines.
     Eval(eval::Args),
     /// Embed pictures into a .npy file with their names.
@@ -86,7 +86,7 @@ fn run(verb: Verb, out: &Output) -> Result<Outcome> {
     match verb {
         Verb::Demo(a) => demo::run(a, out),
         Verb::Data(a) => data::run(a, out),
-        Verb::Train(a) => train::run(a, out),
+        Verb::Train(a) => train::run(*a, out),
         Verb::Eval(a) => eval::run(a, out),
         Verb::Embed(a) => embed::run(a, out),
         Verb::Export(a) => export::run(a, out),

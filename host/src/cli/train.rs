@@ -1,13 +1,91 @@
 //! `ldae train`.
 
 use super::{Outcome, Output};
+use crate::data::{self, Dataset};
+use crate::run_dir::RunDir;
+use crate::train::{self, Mode, Plan, TrainConfig, TrainOptions, TrainSummary};
 use crate::{Error, Result};
+use std::path::PathBuf;
 
 /// Arguments of `ldae train`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    options: TrainOptions,
+    /// Run directory to write
+    #[arg(long, required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// TOML file with any of these options; the command line has precedence
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// auto (a GPU if there is one), cpu, cuda or cuda:INDEX
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Go on with the run in --out (without --data: with its own settings)
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+    /// Replace the run in --out
+    #[arg(long)]
+    overwrite: bool,
+    /// Print size, cost and memory, then stop
+    #[arg(long)]
+    dry_run: bool,
+}
 
 /// Runs the verb.
-pub fn run(_args: Args, _out: &Output) -> Result<Outcome> {
-    Err(Error::new("`ldae train` is not built yet"))
+pub fn run(args: Args, out: &Output) -> Result<Outcome> {
+    let mode = match (args.resume, args.overwrite) {
+        (true, _) => Mode::Resume,
+        (_, true) => Mode::Overwrite,
+        _ => Mode::Fresh,
+    };
+    let device = train::device::choose(&args.device)?;
+    let options = match &args.config {
+        Some(path) => args.options.or(TrainOptions::from_file(path)?),
+        None => args.options,
+    };
+    let (config, dataset) = match (&options.data, &args.out) {
+        (None, Some(dir)) if mode == Mode::Resume => saved(&RunDir::new(dir))?,
+        _ => resolve(&options, out)?,
+    };
+    if args.dry_run {
+        let parallel = if train::device::is_cpu(&device) { rayon::current_num_threads() } else { 1 };
+        let plan = Plan::new(&config, parallel)?;
+        out.facts(&plan, &plan);
+        return Ok(Outcome::Passed);
+    }
+    let dir = args.out.ok_or_else(|| Error::new("no run directory given").hint("pass --out DIR"))?;
+    let summary = train::run(&config, &dataset, &RunDir::new(dir), mode, &device, out)?;
+    out.facts(&summary, text(&summary));
+    Ok(Outcome::Passed)
+}
+
+/// Settings and pictures of the run that is resumed.
+fn saved(run: &RunDir) -> Result<(TrainConfig, Dataset)> {
+    let config = TrainConfig::load(run)?;
+    let dataset = data::load(&config.data.source, &config.load_options())?;
+    Ok((config, dataset))
+}
+
+/// Settings and pictures of a new run.
+fn resolve(options: &TrainOptions, out: &Output) -> Result<(TrainConfig, Dataset)> {
+    let source = options.data.as_ref().ok_or_else(|| {
+        Error::new("no pictures given").hint("pass --data FOLDER, or --data drawn for pictures the program draws")
+    })?;
+    let dataset = data::load(source, &options.load_options()?)?;
+    let (config, note) = options.resolve(&dataset)?;
+    if let Some(note) = note {
+        out.note(note);
+    }
+    Ok((config, dataset))
+}
+
+fn text(s: &TrainSummary) -> String {
+    let knn = s.knn.map_or(String::new(), |k| format!(", k-NN {k:.1} %"));
+    let best =
+        s.best.as_ref().map_or(String::new(), |b| format!(" (best {} {:.4} at step {})", b.metric, b.value, b.step));
+    format!(
+        "trained {} steps ({:.1} epochs) in {:.0} s, {:.1} pictures/s: loss {:.5}{knn}{best}\nrun: {}",
+        s.steps, s.epochs, s.seconds, s.pictures_per_second, s.loss, s.run
+    )
 }

@@ -16,7 +16,8 @@ pub struct Args {
     /// Devices, separated by commas: host, std, qemu:cortex-m3, qemu:cortex-m4, qemu:cortex-m7, qemu:rv32imac.
     #[arg(long, value_delimiter = ',', default_value = "qemu:cortex-m4")]
     device: Vec<String>,
-    /// Pictures to run: a data set (its held-out split). Without it: the artifact's test vectors and synthetic pictures.
+    /// Pictures to run: a data set (its held-out split), as `ldae data` reads it. Without it: the artifact's own
+    /// test vectors, synthetic and drawn pictures.
     #[arg(long)]
     data: Option<String>,
     /// At most this many pictures.
@@ -45,10 +46,11 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     let device_artifact = args.device_artifact.as_deref().map(|path| changed(path, out)).transpose()?;
     let limit = args.limit as usize;
     let pictures = match &args.data {
-        Some(source) => from_data(source, &artifact, limit)?,
-        None => Pictures::of_artifact(&artifact, limit),
+        Some(source) => Pictures::of_data(source, artifact.spec(), limit)?,
+        None => Pictures::of_artifact(&artifact, limit)?,
     };
-    let options = Options { firmware: args.firmware, device_artifact, patience: Duration::from_secs(args.timeout) };
+    let patience = Duration::from_secs(args.timeout);
+    let options = Options { firmware: args.firmware, device_artifact, patience, skip_missing: false };
     let report = verify::run(&bytes, &devices, &pictures, &options, out)?;
     if let Some(path) = beside_the_run(&args.artifact) {
         crate::atomic::write(
@@ -58,7 +60,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         out.note(format_args!("written to {}", path.display()));
     }
     out.facts(&report, &report);
-    Ok(match report.verdict() {
+    Ok(match report.verdict {
         Verdict::Equal => Outcome::Passed,
         Verdict::Differs => Outcome::CheckFailed,
         Verdict::DidNotFinish => Outcome::CouldNotRun,
@@ -80,10 +82,6 @@ fn changed(path: &Path, out: &Output) -> Result<Vec<u8>> {
         out.note(format_args!("checksum of {} repaired for the devices", path.display()));
     }
     Ok(bytes)
-}
-
-fn from_data(source: &str, _artifact: &Artifact<'_>, _limit: usize) -> Result<Pictures> {
-    Err(Error::new(format!("cannot read {source}: reading data sets is not built yet")))
 }
 
 /// RUN/verify.json for an artifact in RUN/export: the report page shows it.

@@ -4,6 +4,7 @@
 //! the columns of one matrix [dim, variants·classes], so the features are read once for all of them.
 
 use super::Features;
+use super::activation::softmax;
 use super::probe::{INITIAL, shuffled};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -28,6 +29,8 @@ pub(super) struct Task<'a> {
     pub rows: &'a [u32],
     pub epochs: u32,
     pub batch: usize,
+    /// Called after each epoch.
+    pub done: &'a (dyn Fn() + Sync),
 }
 
 /// Weights [dim, variants·classes] and bias [variants·classes]; column v·classes + c belongs to class c of variant v.
@@ -133,6 +136,7 @@ pub(super) fn train(task: &Task<'_>, learning_rates: &[f32], seed: u64) -> Linea
             step += 1;
             adam.step(&mut model, &parts, 1.0 / batch.len() as f32, &rates, step);
         }
+        (task.done)();
     }
     model
 }
@@ -174,13 +178,6 @@ fn initial(seed: u64, dim: usize, classes: usize, variants: usize) -> Vec<f32> {
     one.chunks_exact(classes).flat_map(|row| row.repeat(variants)).map(|w| w * INITIAL_DEVIATION).collect()
 }
 
-fn softmax(logits: &mut [f32]) {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    logits.iter_mut().for_each(|l| *l = libm::expf(*l - max));
-    let total: f32 = logits.iter().sum();
-    logits.iter_mut().for_each(|l| *l /= total);
-}
-
 /// The given rows, one after the other.
 fn gather(features: &Features, rows: &[u32]) -> Vec<f32> {
     let mut x = Vec::with_capacity(rows.len() * features.dim());
@@ -199,7 +196,8 @@ mod tests {
     fn the_gradient_is_that_of_the_cross_entropy() {
         let (features, labels) = clusters(5, 2 * ROWS + 3, 6, 3, 1.0);
         let rows: Vec<u32> = (0..features.rows() as u32).collect();
-        let task = Task { features: &features, labels: &labels, classes: 3, rows: &rows, epochs: 1, batch: 64 };
+        let task =
+            Task { features: &features, labels: &labels, classes: 3, rows: &rows, epochs: 1, batch: 64, done: &|| () };
         let weights: Vec<f32> = initial(9, 6, 3, 2).iter().map(|w| w * 30.0).collect();
         let model = |weights: &[f32], bias: &[f32]| Linear {
             classes: 3,
@@ -247,7 +245,8 @@ mod tests {
     fn variants_side_by_side_equal_the_same_variants_alone() {
         let (features, labels) = clusters(6, 300, 7, 3, 1.0);
         let rows: Vec<u32> = (0..300).collect();
-        let task = Task { features: &features, labels: &labels, classes: 3, rows: &rows, epochs: 5, batch: 64 };
+        let task =
+            Task { features: &features, labels: &labels, classes: 3, rows: &rows, epochs: 5, batch: 64, done: &|| () };
         let both = train(&task, &[1e-3, 1e-2], 4);
         for (v, lr) in [1e-3, 1e-2].into_iter().enumerate() {
             let alone = train(&task, &[lr], 4);

@@ -3,14 +3,23 @@
 //! Everything downstream of an embedder works on [`Features`] that were standardised with the statistics of the
 //! training split ([`standardise`]). k-NN: [`knn`]; linear probe and its protocol: [`probe`].
 
+mod activation;
+pub mod artifact;
+pub mod baselines;
+pub mod comparison;
+pub mod embedder;
+pub mod evaluation;
 pub mod features;
 pub mod knn;
 mod linear;
+pub mod margin;
 pub mod npy;
 pub mod pooling;
 pub mod probe;
 pub mod quality;
+pub mod run_encoder;
 pub mod standardise;
+pub mod subject;
 #[cfg(test)]
 mod testing;
 

@@ -38,6 +38,9 @@ pub const LEARNING_RATES: [f32; 4] = [4e-4, 1.6e-3, 6.4e-3, 2.56e-2];
 /// Seeds of the three runs behind mean and deviation.
 pub const SEEDS: [u64; 3] = [1, 2, 3];
 
+/// Progress calls of one probe: epochs of the choice of the learning rate and of each seed.
+pub const TICKS: u64 = EPOCHS as u64 * (1 + SEEDS.len() as u64);
+
 /// Streams of [`Purpose::Probe`] beside those numbered by epoch.
 const HOLD_OUT: u32 = u32::MAX;
 pub(super) const INITIAL: u32 = u32::MAX - 1;
@@ -62,20 +65,41 @@ pub struct Probe {
 /// # Errors
 /// The labels do not match the rows, or the two sets have different numbers of components.
 pub fn probe(train: &Features, train_labels: &[u16], test: &Features, test_labels: &[u16]) -> Result<Probe> {
+    probe_with_progress(train, train_labels, test, test_labels, &|| ())
+}
+
+/// [`probe`], calling `done` [`TICKS`] times in all, from any thread.
+///
+/// # Errors
+/// As [`probe`].
+pub fn probe_with_progress(
+    train: &Features,
+    train_labels: &[u16],
+    test: &Features,
+    test_labels: &[u16],
+    done: &(dyn Fn() + Sync),
+) -> Result<Probe> {
     super::check_labels(train, train_labels)?;
     super::check_labels(test, test_labels)?;
     if train.dim() != test.dim() {
         return Err(super::different_dims(train.dim(), test.dim()));
     }
     let classes = usize::from(train_labels.iter().chain(test_labels).copied().max().unwrap_or(0)) + 1;
-    let learning_rate = choose_learning_rate(train, train_labels, classes);
+    let learning_rate = choose_learning_rate(train, train_labels, classes, done);
     let all: Vec<u32> = (0..train.rows() as u32).collect();
     let batch = batch_size(all.len());
     let accuracies: Vec<f64> = SEEDS
         .par_iter()
         .map(|&seed| {
-            let task =
-                linear::Task { features: train, labels: train_labels, classes, rows: &all, epochs: EPOCHS, batch };
+            let task = linear::Task {
+                features: train,
+                labels: train_labels,
+                classes,
+                rows: &all,
+                epochs: EPOCHS,
+                batch,
+                done,
+            };
             let model = linear::train(&task, &[learning_rate], seed);
             score(&model, test, test_labels, &(0..test.rows() as u32).collect::<Vec<_>>())[0]
         })
@@ -87,14 +111,22 @@ pub fn probe(train: &Features, train_labels: &[u16], test: &Features, test_label
 }
 
 /// Best of [`LEARNING_RATES`] on a tenth of the training rows; all candidates are trained side by side.
-fn choose_learning_rate(train: &Features, labels: &[u16], classes: usize) -> f32 {
+fn choose_learning_rate(train: &Features, labels: &[u16], classes: usize, done: &(dyn Fn() + Sync)) -> f32 {
     let order = shuffled(SEEDS[0], HOLD_OUT, train.rows());
     let (held, rest) = order.split_at(train.rows() / 10);
     if held.is_empty() {
+        (0..EPOCHS).for_each(|_| done());
         return LEARNING_RATES[2]; // fewer than ten pictures decide nothing: the paper's value
     }
-    let task =
-        linear::Task { features: train, labels, classes, rows: rest, epochs: EPOCHS, batch: batch_size(rest.len()) };
+    let task = linear::Task {
+        features: train,
+        labels,
+        classes,
+        rows: rest,
+        epochs: EPOCHS,
+        batch: batch_size(rest.len()),
+        done,
+    };
     let model = linear::train(&task, &LEARNING_RATES, SEEDS[0]);
     let scores = score(&model, train, labels, held);
     let mut best = 0;

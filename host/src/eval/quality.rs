@@ -12,10 +12,13 @@ use std::fmt;
 
 /// Gate: smallest accepted 5 % quantile of the centred cosine.
 pub const COSINE_GATE: f64 = 0.999;
-/// Gate: largest accepted loss of linear-probe accuracy (0.3 points), on at least [`PROBE_PICTURES`] pictures.
+/// Gate: largest accepted change of linear-probe accuracy (0.3 points), on at least [`PROBE_PICTURES`] pictures.
 pub const PROBE_GATE: f64 = 0.003;
-/// Pictures that the probe gate speaks of: with fewer, chance alone moves the accuracy by more than the gate.
+/// Pictures that the probe gate speaks of: with fewer, chance alone moves the accuracy by more.
 pub const PROBE_PICTURES: usize = 10_000;
+
+/// Bins of the histogram.
+const BINS: usize = 40;
 
 /// Float and integer features of the same pictures in the same order.
 #[derive(Clone, Copy)]
@@ -37,6 +40,15 @@ pub struct Labelled<'a> {
     pub labels: &'a [u16],
 }
 
+/// Pictures by cosine: `counts[i]` of them lie between `edges[i]` and `edges[i + 1]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Histogram {
+    /// Rising; one more than counts. From the smallest cosine to 1.
+    pub edges: Vec<f64>,
+    /// Pictures in each bin.
+    pub counts: Vec<u32>,
+}
+
 /// An accuracy (0 to 1) of both.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Change {
@@ -48,7 +60,7 @@ pub struct Change {
     pub change: f64,
 }
 
-/// The report of one exported encoder.
+/// The report of one exported encoder. Accuracies and agreements are shares, 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Quality {
     /// Held-out pictures compared.
@@ -59,6 +71,8 @@ pub struct Quality {
     pub cosine_q05: f64,
     /// The smallest.
     pub cosine_min: f64,
+    /// All of them.
+    pub cosine_histogram: Histogram,
     /// Share of pictures whose nearest other picture is the same for both.
     pub top1_agreement: f64,
     /// Mean share of the ten nearest other pictures that both have.
@@ -67,7 +81,7 @@ pub struct Quality {
     pub knn: Option<Change>,
     /// Linear-probe accuracy (mean of three seeds), where labels exist.
     pub probe: Option<Change>,
-    /// Both gates hold: `cosine_q05` ≥ [`COSINE_GATE`], and the probe loses at most [`PROBE_GATE`] where it was
+    /// Both gates hold: `cosine_q05` ≥ [`COSINE_GATE`], and the probe changes by at most [`PROBE_GATE`] where it was
     /// measured on at least [`PROBE_PICTURES`] pictures.
     pub passed: bool,
 }
@@ -90,12 +104,14 @@ pub fn quality(held_out: Pair<'_>, labelled: Option<Labelled<'_>>) -> Result<Qua
     let listed: usize = by_float.iter().map(Vec::len).sum();
     let (knn, probe) = labelled.map(|l| accuracies(held_out, l)).transpose()?.unzip();
     let cosine_q05 = quantile(&cosines, 0.05);
-    let probe_passed = probe.is_none_or(|p: Change| pictures < PROBE_PICTURES || p.change >= -PROBE_GATE);
+    let within = |p: Change| pictures < PROBE_PICTURES || p.change.abs() <= PROBE_GATE;
+    let probe_passed = probe.is_none_or(within);
     Ok(Quality {
         pictures,
         cosine_median: quantile(&cosines, 0.5),
         cosine_q05,
         cosine_min: cosines[0],
+        cosine_histogram: histogram(&cosines),
         top1_agreement: same_nearest as f64 / pictures as f64,
         top10_agreement: shared as f64 / listed as f64,
         knn,
@@ -119,6 +135,7 @@ fn check(pair: Pair<'_>) -> Result<()> {
     .hint("compare the same pictures through the run and the artifact exported from it"))
 }
 
+/// k-NN and linear probe.
 fn accuracies(held_out: Pair<'_>, l: Labelled<'_>) -> Result<(Change, Change)> {
     check(l.train)?;
     let change = |float: f64, integer: f64| Change { float, integer, change: integer - float };
@@ -128,6 +145,17 @@ fn accuracies(held_out: Pair<'_>, l: Labelled<'_>) -> Result<(Change, Change)> {
         change(knn(l.train.float, held_out.float)?, knn(l.train.integer, held_out.integer)?),
         change(probe(l.train.float, held_out.float)?, probe(l.train.integer, held_out.integer)?),
     ))
+}
+
+/// [`BINS`] equal bins from the smallest of the rising values to 1.
+fn histogram(cosines: &[f64]) -> Histogram {
+    let (low, high) = (cosines[0].min(1.0 - 1e-6), 1.0);
+    let step = (high - low) / BINS as f64;
+    let mut counts = vec![0; BINS];
+    for c in cosines {
+        counts[(((c - low) / step) as usize).min(BINS - 1)] += 1;
+    }
+    Histogram { edges: (0..=BINS).map(|i| low + step * i as f64).collect(), counts }
 }
 
 /// Cosine in f64; 1 when both vectors are zero, 0 when one of them is.
@@ -172,6 +200,9 @@ impl fmt::Display for Quality {
                 None => writeln!(f, "  {name:<20} not measured: the pictures have no labels")?,
             }
         }
+        if self.probe.is_some() && self.pictures < PROBE_PICTURES {
+            writeln!(f, "  the probe is not gated: it takes {PROBE_PICTURES} pictures to see a change of 0.3 points")?;
+        }
         write!(f, "  gates                {}", if self.passed { "passed" } else { "MISSED" })
     }
 }
@@ -198,6 +229,8 @@ mod tests {
         assert!((q.cosine_min - 1.0).abs() < 1e-12 && q.passed);
         assert_eq!((q.top1_agreement, q.top10_agreement), (1.0, 1.0));
         assert_eq!((q.knn.unwrap().change, q.probe.unwrap().change), (0.0, 0.0));
+        assert!(q.knn.unwrap().float > 0.5 && q.probe.unwrap().float > 0.5);
+        assert_eq!(q.cosine_histogram.counts.iter().sum::<u32>(), 200);
         assert!(q.to_string().contains("passed"));
     }
 

@@ -1,1 +1,24 @@
-//! From trained weights to integers: folding, calibration, bias correction, quality.
+//! From trained weights to integers (NUMERICS.md): fold the conditioning away, run the float reference over calibration
+//! pictures, choose ranges that minimise the error, quantise, correct biases with the device crate itself.
+//!
+//! ```text
+//! Weights --fold(t)--> FloatEncoder --calibrate(pictures)--> Statistics --build--> ArtifactDesc --correct--> artifact
+//! ```
+
+mod build;
+mod calibrate;
+pub(crate) mod correct;
+mod dense;
+mod factor;
+mod float;
+mod fold;
+mod layers;
+mod range;
+#[cfg(test)]
+mod tests;
+
+pub use calibrate::{MIN_PICTURES, Statistics, calibrate};
+pub use correct::quantise;
+pub use dense::Dense;
+pub use float::{FloatBlock, FloatEncoder};
+pub use layers::LayerNoise;

@@ -1,1 +1,32 @@
-//! The training loop, checkpoints and metrics.
+//! Training an l-DAE (METHOD.md section 1): configuration, batches, loss, optimiser, checkpoints, metrics.
+//!
+//! [`options`] become a resolved [`TrainConfig`]; [`run`] trains, resumes and writes the run directory;
+//! [`checkpoint`] is what evaluation, export and report read. On a CPU a run is a pure function of configuration and
+//! pictures: order, noise and initial weights are counter-based, parts of a batch have a fixed size and their
+//! gradients a fixed order, whatever the number of cores.
+
+pub mod batch;
+pub mod checkpoint;
+mod config;
+pub mod device;
+mod directory;
+mod log;
+pub mod loss;
+pub mod metrics;
+pub mod monitor;
+pub mod optimiser;
+mod options;
+mod plan;
+mod reconstruct;
+mod run;
+pub mod step;
+#[cfg(test)]
+mod tests;
+pub mod workers;
+
+pub use config::{DataConfig, ModelConfig, OptimiserConfig, ScheduleConfig, TrainConfig};
+pub use directory::Mode;
+pub use options::{DEFAULT_PRESET, TrainOptions};
+pub use plan::Plan;
+pub use reconstruct::{Reconstruction, reconstruct};
+pub use run::{TrainSummary, run};

@@ -79,7 +79,7 @@ fn build(device: &Device, place: &Path, source: &Path, target: Option<&str>, out
     }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);
-    command.args(["build", "--release", "--locked", "--bin", PROGRAM, "--target-dir"]).arg(&output).current_dir(source);
+    command.args(["build", "--release", "--bin", PROGRAM, "--target-dir"]).arg(&output).current_dir(source);
     // Flags meant for this machine (a processor, a linker) do not fit a board.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
     if let Some(target) = target {

@@ -21,7 +21,7 @@ pub use answer::{Answer, AnswerError};
 pub use device::{BOARDS, Board, Device};
 pub use firmware::FIRMWARE_VARIABLE;
 pub use pictures::Pictures;
-pub use report::{ArtifactId, DeviceReport, Difference, ValueDifference, Verdict, VerifyReport};
+pub use report::{ArtifactId, DeviceReport, Difference, NotRun, ValueDifference, Verdict, VerifyReport};
 
 use crate::cli::Output;
 use crate::{Error, Result};
@@ -43,12 +43,14 @@ pub struct Options {
     pub device_artifact: Option<Vec<u8>>,
     /// A device that sends nothing new for this long is stopped.
     pub patience: Duration,
+    /// Go on without devices that lack an emulator, a target or firmware, as long as one is left.
+    pub skip_missing: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // The slowest measured board makes about 100 MMAC a second, vit-tiny has 1250 MMAC: ten times the need.
-        Options { firmware: None, device_artifact: None, patience: Duration::from_secs(120) }
+        Options { firmware: None, device_artifact: None, patience: Duration::from_secs(120), skip_missing: false }
     }
 }
 
@@ -77,45 +79,53 @@ pub fn run(
             .hint("give at least one picture, resized to the artifact's image side and channels"));
     }
     let on_device = options.device_artifact.as_deref().unwrap_or(artifact);
-    let ready = devices.iter().map(|d| prepare(d, on_device.len(), options, out)).collect::<Result<Vec<_>>>()?;
-    let reference = reference::run(artifact, &pictures.pixels, Kernels::Portable)?;
-
-    let record = Answer::picture_record_bytes(reference.plan.taps as usize, reference.plan.components as usize) as u64;
-    let bar = out.progress("verify", (pictures.len() * devices.len()) as u64);
-    let heard: Vec<AtomicU64> = devices.iter().map(|_| AtomicU64::new(0)).collect();
-    let next = AtomicUsize::new(0);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(devices.len());
-    let crc = crc32(artifact);
-    let work = || -> Vec<(usize, Result<DeviceReport>)> {
-        let mut done = Vec::new();
-        while let Some((i, ready)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, ready.get(i)?))) {
-            let progress = |bytes: u64| {
-                heard[i].store((bytes / record).min(pictures.len() as u64), Ordering::Relaxed);
-                bar.set_position(heard.iter().map(|h| h.load(Ordering::Relaxed)).sum());
-            };
-            done.push((i, one(ready, artifact, on_device, pictures, &reference, crc, options, &progress)));
+    let (mut ready, mut not_run) = (Vec::new(), Vec::new());
+    for device in devices {
+        match prepare(device, on_device.len(), options, out) {
+            Ok(device) => ready.push(device),
+            Err(e) if options.skip_missing => not_run.push((device, e)),
+            Err(e) => return Err(e),
         }
-        done
+    }
+    if ready.is_empty() {
+        // Nothing compared is not "equal".
+        return Err(not_run.into_iter().next().map_or_else(
+            || Error::new("no device was named").hint(format!("devices are {}", Device::names())),
+            |(_, e)| e,
+        ));
+    }
+    let check = Check {
+        artifact,
+        on_device,
+        pictures,
+        picture_bytes,
+        reference: reference::run(artifact, &pictures.pixels, Kernels::Portable)?,
+        artifact_crc: crc32(artifact),
+        patience: options.patience,
     };
-    let mut reports: Vec<(usize, Result<DeviceReport>)> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        // A panic in a worker is a bug of this program: pass it on.
-        threads.into_iter().flat_map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect()
-    });
-    bar.finish_and_clear();
-    reports.sort_by_key(|(i, _)| *i);
+    let devices = check.all(&ready, out).into_iter().collect::<Result<Vec<_>>>()?;
     Ok(VerifyReport {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         artifact: ArtifactId {
             bytes: artifact.len(),
-            crc32: format!("{crc:08x}"),
+            crc32: format!("{:08x}", check.artifact_crc),
             sha256: Sha256::digest(artifact).iter().map(|b| format!("{b:02x}")).collect(),
         },
         pictures_from: pictures.from.clone(),
         pictures: pictures.len(),
-        taps: reference.plan.taps as usize,
-        scratch_bytes: reference.plan.scratch_bytes as usize,
-        devices: reports.into_iter().map(|(_, r)| r).collect::<Result<_>>()?,
+        taps: check.reference.plan.taps as usize,
+        scratch_bytes: check.reference.plan.scratch_bytes as usize,
+        reference: format!("{} kernel on this machine ({})", check.reference.plan.kernel, std::env::consts::ARCH),
+        verdict: Verdict::worst(&devices),
+        devices,
+        not_run: not_run
+            .into_iter()
+            .map(|(device, e)| NotRun {
+                device: device.to_string(),
+                reason: e.to_string(),
+                hint: e.advice().unwrap_or_default().to_owned(),
+            })
+            .collect(),
     })
 }
 
@@ -136,51 +146,90 @@ fn prepare<'a>(device: &'a Device, artifact: usize, options: &Options, out: &Out
     Ok(Ready { device, board, program })
 }
 
-/// One device: run, compare, and where it differs, look closer.
-#[allow(clippy::too_many_arguments)]
-fn one(
-    ready: &Ready<'_>,
-    artifact: &[u8],
-    on_device: &[u8],
-    pictures: &Pictures,
-    reference: &Reference,
-    crc: u32,
-    options: &Options,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<DeviceReport> {
-    let size = pictures.pixels.len() / pictures.len();
-    let job = |pixels, wanted| {
-        let pictures = <[u8]>::len(pixels) / size;
+/// Everything that the comparisons share.
+struct Check<'a> {
+    artifact: &'a [u8],
+    on_device: &'a [u8],
+    pictures: &'a Pictures,
+    picture_bytes: usize,
+    reference: Reference,
+    artifact_crc: u32,
+    patience: Duration,
+}
+
+impl Check<'_> {
+    /// All devices, as many at a time as there are cores; results in their order.
+    fn all(&self, ready: &[Ready<'_>], out: &Output) -> Vec<Result<DeviceReport>> {
+        let plan = &self.reference.plan;
+        let record = Answer::picture_record_bytes(plan.taps as usize, plan.components as usize) as u64;
+        let each = self.pictures.len() as u64;
+        let bar = out.progress("verify", each * ready.len() as u64);
+        let heard: Vec<AtomicU64> = ready.iter().map(|_| AtomicU64::new(0)).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let Some(ready) = ready.get(i) else { break done };
+                let progress = |bytes: u64| {
+                    heard[i].store((bytes / record).min(each), Ordering::Relaxed);
+                    bar.set_position(heard.iter().map(|h| h.load(Ordering::Relaxed)).sum());
+                };
+                done.push((i, self.one(ready, &progress)));
+            }
+        };
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(ready.len());
+        let mut reports: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            // A panic in a worker is a bug of this program: pass it on.
+            threads.into_iter().flat_map(|t| t.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect()
+        });
+        bar.finish_and_clear();
+        reports.sort_by_key(|(i, _)| *i);
+        reports.into_iter().map(|(_, report)| report).collect()
+    }
+
+    /// One device: run, compare, and where it differs, look closer.
+    fn one(&self, ready: &Ready<'_>, progress: &(dyn Fn(u64) + Sync)) -> Result<DeviceReport> {
+        let ran = match &ready.program {
+            Some(program) => {
+                session::run(ready.device, program, &self.job(&self.pictures.pixels, None), self.patience, progress)?
+            }
+            None => in_process(self.on_device, &self.pictures.pixels)?,
+        };
+        let (device, board) = (ready.device.to_string(), ready.board.clone());
+        let names = &self.pictures.names;
+        let mut report = compare::compare(device, board, &ran, &self.reference, self.artifact_crc, names);
+        if let Some(first) = &mut report.first_difference {
+            first.at = self.locate(ready, first)?;
+        }
+        Ok(report)
+    }
+
+    fn job<'j>(&'j self, pixels: &'j [u8], wanted: Option<TapWanted>) -> Job<'j> {
         let request = Request {
-            artifact_bytes: on_device.len() as u32,
-            pictures: pictures as u32,
-            picture_bytes: size as u32,
+            artifact_bytes: self.on_device.len() as u32,
+            pictures: (pixels.len() / self.picture_bytes) as u32,
+            picture_bytes: self.picture_bytes as u32,
             wanted,
         };
-        Job { artifact: on_device, request, pixels }
-    };
-    let ran = match &ready.program {
-        Some(program) => session::run(ready.device, program, &job(&pictures.pixels, None), options.patience, progress)?,
-        None => in_process(on_device, &pictures.pixels)?,
-    };
-    let mut report =
-        compare::compare(ready.device.to_string(), ready.board.clone(), &ran, reference, crc, &pictures.names);
-    if let Some(first) = &mut report.first_difference
-        && let Some(tap) = first.tap
-    {
-        let picture = &pictures.pixels[first.picture * size..][..size];
-        let (element, host) = reference::tap_bytes(artifact, picture, tap, Kernels::Portable)?;
-        let wanted = TapWanted { picture: 0, tap: tap as u32 };
+        Job { artifact: self.on_device, request, pixels }
+    }
+
+    /// Asks for the bytes of the first differing tap and finds the first value that differs.
+    fn locate(&self, ready: &Ready<'_>, first: &Difference) -> Result<Option<ValueDifference>> {
+        let Some(tap) = first.tap else { return Ok(None) };
+        let picture = &self.pictures.pixels[first.picture * self.picture_bytes..][..self.picture_bytes];
+        let (element, host) = reference::tap_bytes(self.artifact, picture, tap, Kernels::Portable)?;
         let device = match &ready.program {
             Some(program) => {
-                let job = job(picture, Some(wanted));
-                session::run(ready.device, program, &job, options.patience, &|_| {})?.answer.tap_bytes
+                let job = self.job(picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
+                session::run(ready.device, program, &job, self.patience, &|_| {})?.answer.tap_bytes
             }
-            None => reference::tap_bytes(on_device, picture, tap, Kernels::Best)?.1,
+            None => reference::tap_bytes(self.on_device, picture, tap, Kernels::Best)?.1,
         };
-        first.at = compare::locate(&element.values(&host), &element.values(&device));
+        Ok(compare::locate(&element.values(&host), &element.values(&device)))
     }
-    Ok(report)
 }
 
 /// The engine of this process as a device.

@@ -1,7 +1,10 @@
 //! The pictures of a check: pixels exactly as the engine reads them, each with a name to report.
 
+use crate::Result;
+use crate::data::{self, LoadOptions};
 use ldae_shared::format::Artifact;
 use ldae_shared::noise::{Purpose, Stream};
+use ldae_shared::spec::EncoderSpec;
 
 /// Pictures of one size, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,18 +38,53 @@ impl Pictures {
         pictures
     }
 
-    /// The artifact's own test vectors, then synthetic pictures, `count` in all.
-    pub fn of_artifact(artifact: &Artifact<'_>, count: usize) -> Self {
+    /// At most `count` held-out pictures of a data set, brought to the artifact's side and channels. Smaller pictures are
+    /// enlarged: equality does not depend on what they show.
+    ///
+    /// # Errors
+    /// The data set cannot be read.
+    pub fn of_data(source: &str, spec: &EncoderSpec, count: usize) -> Result<Self> {
+        let options = LoadOptions {
+            side: Some(usize::from(spec.image)),
+            channels: Some(usize::from(spec.channels)),
+            limit: Some(count),
+            upscale: true,
+            ..LoadOptions::default()
+        };
+        let dataset = data::load(source, &options)?;
+        let split = dataset.held_out().limit(count);
+        let mut pictures = Pictures { from: format!("{}, held out", dataset.name), ..Self::default() };
+        for i in 0..split.len() {
+            pictures.push(split.name(i).to_owned(), split.image(i));
+        }
+        Ok(pictures)
+    }
+
+    /// Without a data set: the artifact's own test vectors, four synthetic pictures, the rest drawn; `count` in all.
+    ///
+    /// # Errors
+    /// The drawing program refuses the artifact's image side.
+    pub fn of_artifact(artifact: &Artifact<'_>, count: usize) -> Result<Self> {
+        let spec = artifact.spec();
         let mut pictures = Pictures::default();
         for (i, vector) in artifact.vectors().iter().take(count).enumerate() {
             pictures.push(format!("test vector {i}"), vector.pixels);
         }
         let vectors = pictures.len();
-        let synthetic = Self::synthetic(artifact.spec().pixels() as usize, count - vectors);
-        pictures.pixels.extend_from_slice(&synthetic.pixels);
-        pictures.names.extend(synthetic.names);
-        pictures.from = format!("{vectors} test vectors of the artifact, {} synthetic", count - vectors);
-        pictures
+        let synthetic = (count - vectors).min(4);
+        pictures.append(Self::synthetic(spec.pixels() as usize, synthetic));
+        let drawn = count - pictures.len();
+        if drawn > 0 {
+            let source = format!("drawn:train=1,test={drawn},side={},channels={},seed=1", spec.image, spec.channels);
+            pictures.append(Self::of_data(&source, spec, drawn)?);
+        }
+        pictures.from = format!("{vectors} test vectors of the artifact, {synthetic} synthetic, {drawn} drawn");
+        Ok(pictures)
+    }
+
+    fn append(&mut self, other: Self) {
+        self.pixels.extend_from_slice(&other.pixels);
+        self.names.extend(other.names);
     }
 
     /// Adds one.

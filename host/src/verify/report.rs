@@ -19,8 +19,25 @@ pub struct VerifyReport {
     pub taps: usize,
     /// Scratch that the spec plans, in bytes.
     pub scratch_bytes: usize,
+    /// What the devices are compared with.
+    pub reference: String,
+    /// The worst verdict of all devices.
+    pub verdict: Verdict,
     /// One entry for each device, in the order they were named.
     pub devices: Vec<DeviceReport>,
+    /// Devices that this machine lacks something for; empty unless [`super::Options::skip_missing`].
+    pub not_run: Vec<NotRun>,
+}
+
+/// A device that could not be tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotRun {
+    /// As named by the user.
+    pub device: String,
+    /// What is missing.
+    pub reason: String,
+    /// What to install.
+    pub hint: String,
 }
 
 /// Which artifact.
@@ -117,17 +134,19 @@ pub struct DeviceReport {
     pub verdict: Verdict,
 }
 
-impl VerifyReport {
-    /// The worst verdict.
-    pub fn verdict(&self) -> Verdict {
-        let is = |v| self.devices.iter().any(|d| d.verdict == v);
+impl Verdict {
+    /// The worst of all: not finished before different before equal.
+    pub fn worst(devices: &[DeviceReport]) -> Self {
+        let is = |v| devices.iter().any(|d| d.verdict == v);
         match () {
             () if is(Verdict::DidNotFinish) => Verdict::DidNotFinish,
             () if is(Verdict::Differs) => Verdict::Differs,
             () => Verdict::Equal,
         }
     }
+}
 
+impl VerifyReport {
     /// The last line of the report.
     pub fn verdict_line(&self) -> String {
         let named = |v| {
@@ -136,8 +155,8 @@ impl VerifyReport {
         };
         let mut parts = Vec::new();
         for (verdict, words) in [
-            (Verdict::Equal, format!("equal to the host bit for bit on {} pictures", self.pictures)),
-            (Verdict::Differs, "DIFFERENT from the host".to_owned()),
+            (Verdict::Equal, format!("equal to the reference bit for bit on {} pictures", self.pictures)),
+            (Verdict::Differs, "DIFFERENT from the reference".to_owned()),
             (Verdict::DidNotFinish, "DID NOT FINISH".to_owned()),
         ] {
             let names = named(verdict);
@@ -155,8 +174,12 @@ impl fmt::Display for VerifyReport {
         writeln!(f, "tool        ldae {}, {} taps, {} bytes of scratch", self.tool, self.taps, self.scratch_bytes)?;
         writeln!(f, "artifact    {} bytes, CRC-32 {}, SHA-256 {}", a.bytes, a.crc32, a.sha256)?;
         writeln!(f, "pictures    {} ({})", self.pictures, self.pictures_from)?;
+        writeln!(f, "reference   {}", self.reference)?;
         for device in &self.devices {
             write!(f, "\n{device}")?;
+        }
+        for n in &self.not_run {
+            writeln!(f, "\n{}\n  not run     {}\n              {}", n.device, n.reason, n.hint)?;
         }
         write!(f, "\n{}", self.verdict_line())
     }

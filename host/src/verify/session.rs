@@ -131,7 +131,10 @@ fn emulator(board: &Board, program: &Path) -> Command {
 
 /// One line on an answer that is not whole; `None` when it is.
 fn trouble(answer: &Answer, status: Option<ExitStatus>, console: &str, patience: Duration) -> Option<String> {
-    let last = console.lines().map(str::trim).rfind(|l| !l.is_empty()).map(|l| format!(": {l}")).unwrap_or_default();
+    // The last two lines: a panic says where on one and why on the next.
+    let lines: Vec<_> = console.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let last = lines[lines.len().saturating_sub(2)..].join(" ");
+    let last = if last.is_empty() { last } else { format!(": {last}") };
     let after = answer.pictures.len();
     match status {
         None => Some(format!("no answer for {} s after {after} pictures{last}", patience.as_secs())),

@@ -50,7 +50,7 @@ fn a_damaged_artifact_on_the_device_is_refused_there_and_differs() {
     let mut damaged = artifact();
     *damaged.last_mut().unwrap() ^= 1;
     let report = verify(&["std"], Some(damaged));
-    assert_eq!(report.verdict(), Verdict::Differs, "{report}");
+    assert_eq!(report.verdict, Verdict::Differs, "{report}");
     assert!(report.devices[0].trouble.as_ref().unwrap().contains("artifact refused"), "{report}");
 }
 
@@ -59,6 +59,23 @@ fn pictures_of_another_size_are_refused_before_anything_runs() {
     let pictures = Pictures::synthetic(7, 2);
     let error = run(&artifact(), &[Device::Host], &pictures, &Options::default(), &Output::new(false)).unwrap_err();
     assert!(error.to_string().contains("432 bytes"), "{error}");
+}
+
+#[test]
+fn devices_that_lack_something_are_left_out_only_on_request_and_never_all() {
+    let pictures = Pictures::synthetic(432, 1);
+    let empty = tempfile::tempdir().unwrap();
+    let run = |devices: &[&str], skip_missing| {
+        let devices: Vec<Device> = devices.iter().map(|d| d.parse().unwrap()).collect();
+        let options = Options { firmware: Some(empty.path().to_owned()), skip_missing, ..Options::default() };
+        run(&artifact(), &devices, &pictures, &options, &Output::new(false))
+    };
+    assert!(run(&["host", "std"], false).is_err());
+    let report = run(&["host", "std"], true).unwrap();
+    assert_eq!((report.verdict, report.devices.len(), report.not_run.len()), (Verdict::Equal, 1, 1));
+    assert!(report.to_string().contains("no firmware for std"), "{report}");
+    assert!(run(&["std"], true).is_err());
+    assert!(run(&[], true).is_err());
 }
 
 fn verify(devices: &[&str], device_artifact: Option<Vec<u8>>) -> VerifyReport {
@@ -72,7 +89,7 @@ fn verify(devices: &[&str], device_artifact: Option<Vec<u8>>) -> VerifyReport {
 #[test]
 fn the_host_and_the_twin_equal_the_host() {
     let report = verify(&["host", "std"], None);
-    assert_eq!(report.verdict(), Verdict::Equal, "{report}");
+    assert_eq!(report.verdict, Verdict::Equal, "{report}");
     for device in &report.devices {
         assert_eq!((device.pictures, device.embeddings_equal, device.inputs_equal), (5, 5, 5));
         assert_eq!(device.taps_equal, 5 * report.taps);
@@ -84,9 +101,9 @@ fn the_host_and_the_twin_equal_the_host() {
 fn emulated_boards_equal_the_host_and_a_changed_byte_is_found() {
     let boards = ["qemu:cortex-m3", "qemu:cortex-m4", "qemu:cortex-m7", "qemu:rv32imac"];
     let report = verify(&boards, None);
-    assert_eq!(report.verdict(), Verdict::Equal, "{report}");
+    assert_eq!(report.verdict, Verdict::Equal, "{report}");
     let report = verify(&boards, Some(changed_weight()));
-    assert_eq!(report.verdict(), Verdict::Differs, "{report}");
+    assert_eq!(report.verdict, Verdict::Differs, "{report}");
     for device in &report.devices {
         assert!(!device.artifact_equal);
         assert_eq!(device.inputs_equal, 5);

@@ -1,0 +1,53 @@
+//! Brings the artifact into the program: the file named by LDAE_ARTIFACT, or else one of preset xs with random weights.
+//!
+//! Writes `artifact.ldae` and `spec.rs` (its shape as a constant, so that buffers are sized at compile time) to OUT_DIR. An
+//! artifact that the device would refuse fails the build here.
+
+use ldae_device::kernels::Choice;
+use ldae_device::{CrcTaps, Encoder, Scratch, scratch_bytes};
+use ldae_shared::crc::Crc32;
+use ldae_shared::format::{Artifact, ArtifactDesc, Fill, VectorDesc};
+use ldae_shared::noise::{Purpose, Stream};
+use ldae_shared::spec::{EncoderSpec, PRESETS};
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-env-changed=LDAE_ARTIFACT");
+    let artifact = match env::var_os("LDAE_ARTIFACT") {
+        Some(path) => {
+            println!("cargo:rerun-if-changed={}", path.display());
+            fs::read(&path).map_err(|e| format!("LDAE_ARTIFACT={} (give an absolute path): {e}", path.display()))?
+        }
+        None => random_artifact()?,
+    };
+    let spec = *Artifact::parse(&artifact).map_err(|e| format!("LDAE_ARTIFACT is refused: {e}"))?.spec();
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    fs::write(out.join("artifact.ldae"), artifact)?;
+    let EncoderSpec { image, channels, patch, rank, width, depth, heads, mlp_ratio, pooling } = spec;
+    let source = format!(
+        "EncoderSpec {{ image: {image}, channels: {channels}, patch: {patch}, rank: {rank}, width: {width}, depth: {depth}, \
+         heads: {heads}, mlp_ratio: {mlp_ratio}, pooling: ldae_shared::spec::Pooling::{pooling:?} }}"
+    );
+    fs::write(out.join("spec.rs"), source)?;
+    Ok(())
+}
+
+/// Preset xs with random weights and two test vectors, computed here by the portable kernels.
+fn random_artifact() -> Result<Vec<u8>, Box<dyn Error>> {
+    const SPEC: EncoderSpec = PRESETS[0].spec;
+    let mut desc = ArtifactDesc::synthetic(SPEC, Fill::Random, 1);
+    let bytes = desc.write(|_| [0; 32])?;
+    let encoder = Encoder::new(&bytes)?.with_kernel(Choice::Portable);
+    for index in 0..2 {
+        let mut noise = Stream::new(1, Purpose::Vector, 1, index);
+        let pixels: Vec<u8> = (0..SPEC.pixels()).map(|_| noise.below(256) as u8).collect();
+        let mut scratch = Scratch::<{ scratch_bytes(&SPEC) }>::new();
+        let (mut codes, mut crcs) = (vec![0; SPEC.embedding() as usize], vec![Crc32::new(); SPEC.taps()]);
+        let mut taps = CrcTaps::new(&mut crcs, SPEC.depth);
+        let norm2 = encoder.embed_tapped(&pixels, &mut scratch.0, &mut codes, &mut taps)?.norm2;
+        desc.vectors.push(VectorDesc { pixels, crcs: crcs.into_iter().map(Crc32::finish).collect(), codes, norm2 });
+    }
+    Ok(desc.write(|_| [0; 32])?)
+}

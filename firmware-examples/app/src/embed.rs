@@ -1,0 +1,87 @@
+//! An artifact in flash, a picture, its embedding: what an application does. The pictures are the artifact's own test
+//! vectors, so that the board can say whether it computes what the workstation computed.
+
+use core::fmt::{self, Write};
+use ldae_device::{EmbedError, Encoder, LoadError, Scratch, scratch_bytes};
+use ldae_shared::crc::Crc32;
+use ldae_shared::spec::EncoderSpec;
+use static_cell::ConstStaticCell;
+
+/// The artifact (see build.rs).
+static ARTIFACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae"));
+/// Its shape, known at compile time.
+const SPEC: EncoderSpec = include!(concat!(env!("OUT_DIR"), "/spec.rs"));
+
+/// All memory that the engine needs: the linker refuses a model that does not fit.
+static SCRATCH: ConstStaticCell<Scratch<{ scratch_bytes(&SPEC) }>> = ConstStaticCell::new(Scratch::new());
+static CODES: ConstStaticCell<[i8; SPEC.embedding() as usize]> = ConstStaticCell::new([0; SPEC.embedding() as usize]);
+
+/// Embeds every test vector of the artifact. True when all equal what the workstation computed.
+///
+/// # Errors
+/// The artifact or a buffer is refused, or the console broke. Call it once: the buffers are taken for good.
+pub fn run(console: &mut impl Write) -> Result<bool, Error> {
+    let (scratch, codes) = (&mut SCRATCH.take().0, CODES.take());
+    let encoder = Encoder::new(ARTIFACT)?;
+    let (n, w, l) = (SPEC.tokens(), SPEC.width, SPEC.depth);
+    writeln!(console, "artifact of {} bytes: {n} tokens, width {w}, {l} blocks", ARTIFACT.len())?;
+    writeln!(console, "{} kernel, {} bytes of scratch", encoder.kernel(), scratch.len())?;
+
+    if encoder.artifact().vectors().is_empty() {
+        return Err(Error::NoVectors);
+    }
+    let mut all_equal = true;
+    for (i, vector) in encoder.artifact().vectors().iter().enumerate() {
+        let embedding = encoder.embed(vector.pixels, scratch, codes)?;
+        let mut crc = Crc32::new();
+        embedding.codes.iter().for_each(|c| crc.update(&c.to_le_bytes()));
+        let expected = vector.codes.iter().map(|c| c.cast_signed());
+        let equal = embedding.codes.iter().copied().eq(expected) && embedding.norm2 == vector.norm2;
+        let word = if equal { "as on the workstation" } else { "DIFFERS from the workstation" };
+        writeln!(console, "picture {i}: CRC-32 {:08x}, squared norm {}, {word}", crc.finish(), embedding.norm2)?;
+        all_equal &= equal;
+    }
+    Ok(all_equal)
+}
+
+/// Why nothing could be embedded.
+#[derive(Debug)]
+pub enum Error {
+    /// The artifact is refused.
+    Load(LoadError),
+    /// A buffer is refused.
+    Embed(EmbedError),
+    /// The artifact carries no test vectors, so there is nothing to embed and to compare.
+    NoVectors,
+    /// The console broke.
+    Console,
+}
+
+impl From<LoadError> for Error {
+    fn from(e: LoadError) -> Self {
+        Error::Load(e)
+    }
+}
+
+impl From<EmbedError> for Error {
+    fn from(e: EmbedError) -> Self {
+        Error::Embed(e)
+    }
+}
+
+impl From<fmt::Error> for Error {
+    fn from(_: fmt::Error) -> Self {
+        Error::Console
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Load(e) => write!(f, "artifact refused: {e}"),
+            Error::Embed(e) => write!(f, "not embedded: {e}"),
+            Error::NoVectors => f.write_str("the artifact has no test vectors; `ldae export` writes them"),
+            Error::Console => f.write_str("console broken"),
+        }
+    }
+}

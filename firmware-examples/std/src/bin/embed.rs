@@ -1,0 +1,24 @@
+//! Embeds the pictures of the artifact in the program; see app/src/embed.rs.
+
+use std::fmt;
+use std::process::ExitCode;
+
+struct Console;
+
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        print!("{text}");
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    match ldae_example_app::embed::run(&mut Console) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}

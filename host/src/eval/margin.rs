@@ -1,0 +1,94 @@
+//! By how much the trained encoder beats, or loses to, the best baseline with the same pooling: the one line that
+//! decides whether training was worth it (METHOD.md section 4).
+
+use super::evaluation::Row;
+use serde::Serialize;
+use std::fmt;
+
+/// One comparison of a trained row with the best baseline of its pooling.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Margin {
+    /// The trained embedding.
+    pub embedding: String,
+    /// Its pooling.
+    pub pooling: &'static str,
+    /// "linear probe", or "k-NN" where no probe was trained.
+    pub score: &'static str,
+    /// The best baseline with the same pooling.
+    pub baseline: String,
+    /// Trained minus baseline, as a share (0.01 is one point).
+    pub margin: f64,
+}
+
+/// A margin for every trained row that has a baseline of the same pooling.
+pub fn margins(rows: &[Row]) -> Vec<Margin> {
+    let score = |r: &Row| r.probe.unwrap_or(r.knn);
+    rows.iter()
+        .filter(|r| r.trained)
+        .filter_map(|trained| {
+            let same = rows.iter().filter(|r| !r.trained && r.pooling == trained.pooling);
+            let best = same.max_by(|a, b| score(a).total_cmp(&score(b)))?;
+            Some(Margin {
+                embedding: trained.embedding.clone(),
+                pooling: trained.pooling,
+                score: if trained.probe.is_some() { "linear probe" } else { "k-NN" },
+                baseline: best.embedding.clone(),
+                margin: score(trained) - score(best),
+            })
+        })
+        .collect()
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.margin > 0.0 { "above" } else { "below" };
+        write!(
+            f,
+            "{} is {:.2} points {word} the best baseline with pooling {} ({}; {})",
+            self.embedding,
+            100.0 * self.margin.abs(),
+            self.pooling,
+            self.baseline,
+            self.score
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(embedding: &str, trained: bool, pooling: &'static str, probe: f64) -> Row {
+        Row {
+            embedding: embedding.into(),
+            trained,
+            pooling,
+            components: 1,
+            train: 1,
+            test: 1,
+            knn: 0.0,
+            probe: Some(probe),
+            probe_deviation: Some(0.0),
+            probe_seeds: vec![probe],
+            learning_rate: Some(1e-3),
+        }
+    }
+
+    #[test]
+    fn the_best_baseline_of_the_same_pooling_counts() {
+        let rows = [
+            row("trained, float", true, "mean", 0.50),
+            row("untrained", false, "mean", 0.30),
+            row("PCA", false, "mean", 0.52),
+            row("pixels", false, "flat", 0.90),
+            row("trained, integer", true, "grid2x2", 0.40),
+        ];
+        let m = margins(&rows);
+        assert_eq!((m.len(), m[0].baseline.as_str()), (1, "PCA"));
+        assert!((m[0].margin + 0.02).abs() < 1e-12);
+        assert_eq!(
+            m[0].to_string(),
+            "trained, float is 2.00 points below the best baseline with pooling mean (PCA; linear probe)"
+        );
+    }
+}

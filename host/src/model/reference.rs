@@ -1,0 +1,200 @@
+//! For tests only: the forward pass and the loss of METHOD.md section 1 once more, in plain f64 arrays and loops,
+//! sharing nothing with the Burn code but parameter names.
+
+use super::{ModelSpec, Weights};
+use ldae_shared::noise::{Purpose, Stream};
+use ldae_shared::spec::{EncoderSpec, Pooling};
+
+/// A model small enough for plain loops, with a decoder of another shape than the encoder.
+pub fn tiny_spec() -> ModelSpec {
+    let encoder = EncoderSpec {
+        image: 8,
+        channels: 3,
+        patch: 4,
+        rank: 12,
+        width: 24,
+        depth: 2,
+        heads: 3,
+        mlp_ratio: 2,
+        pooling: Pooling::MeanStd,
+    };
+    ModelSpec { encoder, decoder_depth: 1, decoder_width: 20, decoder_heads: 2 }
+}
+
+/// Pictures of smooth random colour plus noise, u8 HWC.
+pub fn noise_pictures(side: usize, channels: usize, count: usize, seed: u64) -> Vec<Vec<u8>> {
+    (0..count)
+        .map(|i| {
+            let mut stream = Stream::new(seed, Purpose::Drawn, 0, i as u32);
+            let slope: Vec<f32> = (0..2 * channels).map(|_| 50.0 * stream.gaussian()).collect();
+            let mut picture = Vec::with_capacity(side * side * channels);
+            for y in 0..side {
+                for x in 0..side {
+                    for c in 0..channels {
+                        let (u, v) = (x as f32 / side as f32 - 0.5, y as f32 / side as f32 - 0.5);
+                        let value = 127.0 + slope[c] * u + slope[channels + c] * v + 12.0 * stream.gaussian();
+                        picture.push(value.clamp(0.0, 255.0) as u8);
+                    }
+                }
+            }
+            picture
+        })
+        .collect()
+}
+
+/// Fills every parameter, zero-initialised ones too, with values that exercise all paths.
+pub fn busy_parameters(spec: &ModelSpec, seed: u64) -> Vec<Vec<f32>> {
+    let mut parameters = super::init::init_parameters(spec, seed);
+    for (i, (values, parameter)) in parameters.iter_mut().zip(super::layout::layout(spec)).enumerate() {
+        let mut stream = Stream::new(seed, Purpose::Init, 9, i as u32);
+        let spread = if parameter.shape.len() == 1 { 0.3 } else { 0.1 };
+        values.iter_mut().for_each(|v| *v += spread * stream.gaussian());
+    }
+    parameters
+}
+
+type Rows = Vec<Vec<f64>>;
+
+fn linear(weights: &Weights, name: &str, x: &[f64]) -> Vec<f64> {
+    let weight = weights.get(&format!("{name}.weight")).unwrap();
+    let bias = &weights.get(&format!("{name}.bias")).unwrap().values;
+    let out = weight.shape[1];
+    (0..out)
+        .map(|o| {
+            let product: f64 = x.iter().enumerate().map(|(i, v)| v * f64::from(weight.values[i * out + o])).sum();
+            product + f64::from(bias[o])
+        })
+        .collect()
+}
+
+fn silu(x: Vec<f64>) -> Vec<f64> {
+    x.into_iter().map(|v| v / (1.0 + (-v).exp())).collect()
+}
+
+fn gelu(x: Vec<f64>) -> Vec<f64> {
+    let c = (2.0 / std::f64::consts::PI).sqrt();
+    x.into_iter().map(|v| 0.5 * v * (1.0 + (c * (v + 0.044715 * v.powi(3))).tanh())).collect()
+}
+
+fn norm(x: &[f64]) -> Vec<f64> {
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64;
+    x.iter().map(|v| (v - mean) / (variance + 1e-6).sqrt()).collect()
+}
+
+fn modulated(x: &[f64], shift: &[f64], scale: &[f64]) -> Vec<f64> {
+    norm(x).iter().zip(shift.iter().zip(scale)).map(|(v, (shift, scale))| v * (1.0 + scale) + shift).collect()
+}
+
+/// silu(c) for a time step.
+pub fn condition(weights: &Weights, t: u32) -> Vec<f64> {
+    let features: Vec<f64> = (0..256)
+        .map(|i| {
+            let angle = f64::from(t) * (-(10_000f64.ln()) * (i % 128) as f64 / 128.0).exp();
+            if i < 128 { angle.cos() } else { angle.sin() }
+        })
+        .collect();
+    silu(linear(weights, "time.fc2", &silu(linear(weights, "time.fc1", &features))))
+}
+
+/// One block on the tokens of one picture.
+pub fn block(weights: &Weights, name: &str, heads: usize, x: &mut Rows, condition: &[f64]) {
+    let w = x[0].len();
+    let modulation = linear(weights, &format!("{name}.modulation"), condition);
+    let part = |i: usize| &modulation[i * w..(i + 1) * w];
+    let qkv: Rows =
+        x.iter().map(|row| linear(weights, &format!("{name}.qkv"), &modulated(row, part(0), part(1)))).collect();
+    let head = w / heads;
+    for (i, row) in x.iter_mut().enumerate() {
+        let mut mixed = vec![0.0; w];
+        for h in 0..heads {
+            let q = &qkv[i][h * head..(h + 1) * head];
+            let scores: Vec<f64> = qkv
+                .iter()
+                .map(|other| {
+                    let k = &other[w + h * head..w + (h + 1) * head];
+                    (q.iter().zip(k).map(|(a, b)| a * b).sum::<f64>() / (head as f64).sqrt()).exp()
+                })
+                .collect();
+            let total: f64 = scores.iter().sum();
+            for (score, other) in scores.iter().zip(&qkv) {
+                for d in 0..head {
+                    mixed[h * head + d] += score / total * other[2 * w + h * head + d];
+                }
+            }
+        }
+        let out = linear(weights, &format!("{name}.proj"), &mixed);
+        row.iter_mut().zip(out).zip(part(2)).for_each(|((v, o), gate)| *v += o * gate);
+    }
+    for row in x.iter_mut() {
+        let hidden = gelu(linear(weights, &format!("{name}.fc1"), &modulated(row, part(3), part(4))));
+        let out = linear(weights, &format!("{name}.fc2"), &hidden);
+        row.iter_mut().zip(out).zip(part(5)).for_each(|((v, o), gate)| *v += o * gate);
+    }
+}
+
+fn add_positions(x: &mut Rows, grid: usize) {
+    let width = x[0].len();
+    let table = super::positions::positions(grid, width);
+    for (row, positions) in x.iter_mut().zip(table.chunks_exact(width)) {
+        row.iter_mut().zip(positions).for_each(|(v, p)| *v += f64::from(*p));
+    }
+}
+
+/// Encoder output (after the final LayerNorm) of one picture's patches.
+pub fn encode(weights: &Weights, patches: &Rows, t: u32) -> Rows {
+    let spec = weights.spec();
+    let condition = condition(weights, t);
+    let mut x: Rows = patches.iter().map(|row| linear(weights, "encoder.embed", row)).collect();
+    add_positions(&mut x, spec.encoder.grid() as usize);
+    for i in 0..spec.encoder.depth {
+        block(weights, &format!("encoder.blocks.{i}"), spec.encoder.heads.into(), &mut x, &condition);
+    }
+    x.iter().map(|row| norm(row)).collect()
+}
+
+/// net(x_t, t) of one picture.
+pub fn forward(weights: &Weights, patches: &Rows, t: u32) -> Rows {
+    let spec = weights.spec();
+    let condition = condition(weights, t);
+    let mut x: Rows = encode(weights, patches, t).iter().map(|row| linear(weights, "decoder.input", row)).collect();
+    add_positions(&mut x, spec.encoder.grid() as usize);
+    for i in 0..spec.decoder_depth {
+        block(weights, &format!("decoder.blocks.{i}"), spec.decoder_heads, &mut x, &condition);
+    }
+    let modulation = linear(weights, "decoder.final_modulation", &condition);
+    let (shift, scale) = modulation.split_at(spec.decoder_width);
+    x.iter().map(|row| linear(weights, "decoder.output", &modulated(row, shift, scale))).collect()
+}
+
+/// The loss of one picture, equation by equation: z0, x_t, r = V(x0 - pred), weights 1 and 0.1; mean over N·P values.
+pub fn loss(weights: &Weights, clean: &Rows, noise: &Rows, t: u32) -> f64 {
+    let k = usize::from(weights.spec().encoder.rank);
+    let values = |name: &str| -> Vec<f64> { weights.get(name).unwrap().values.iter().map(|&v| f64::from(v)).collect() };
+    let (mean, v, s) = (values("pca.mean"), values("pca.basis"), values("pca.scale")[0]);
+    let p = mean.len();
+    let row = |i: usize| &v[i * p..(i + 1) * p];
+    let sigma = 2f64.sqrt() * f64::from(t) / 1000.0;
+    let noisy: Rows = clean
+        .iter()
+        .zip(noise)
+        .map(|(x0, eps)| {
+            let mut x_t = mean.clone();
+            for (i, eps) in eps.iter().enumerate().take(k) {
+                let z0 = row(i).iter().zip(x0.iter().zip(&mean)).map(|(v, (x, m))| v * (x - m)).sum::<f64>() / s;
+                let z = s * (z0 + sigma * eps);
+                x_t.iter_mut().zip(row(i)).for_each(|(x, v)| *x += z * v);
+            }
+            x_t
+        })
+        .collect();
+    let predicted = forward(weights, &noisy, t);
+    let mut sum = 0.0;
+    for (x0, prediction) in clean.iter().zip(&predicted) {
+        for i in 0..p {
+            let r: f64 = row(i).iter().zip(x0.iter().zip(prediction)).map(|(v, (x, y))| v * (x - y)).sum();
+            sum += if i < k { 1.0 } else { 0.1 } * r * r;
+        }
+    }
+    sum / (1.0 + sigma * sigma) / (p * clean.len()) as f64
+}

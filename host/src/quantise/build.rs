@@ -1,0 +1,172 @@
+//! Float encoder and statistics to an artifact description, before bias correction.
+
+use super::calibrate::Statistics;
+use super::factor::{MAX_FACTOR, Quantise, nearest};
+use super::float::gelu;
+use super::{Dense, FloatBlock, FloatEncoder};
+use ldae_device::{BlockStage, TapId};
+use ldae_shared::fixed::Factor;
+use ldae_shared::format::{ArtifactDesc, BlockDesc, LinearDesc};
+
+/// Value of one LayerNorm code: i8 over ±5 standard deviations (rule 5).
+pub(super) const NORM_SCALE: f64 = 5.0 / 127.0;
+/// The stream's range is this many times the largest value seen in calibration: i16 has 79 dB, headroom costs nothing.
+const STREAM_HEADROOM: f64 = 2.0;
+
+/// Real value of one code of every tensor, fixed before anything is quantised.
+#[derive(Clone, Debug)]
+pub(super) struct Scales {
+    pub latents: Vec<f64>,
+    pub stream: f64,
+    pub blocks: Vec<BlockScales>,
+}
+
+/// Scales of a block.
+#[derive(Clone, Debug)]
+pub(super) struct BlockScales {
+    pub q: f64,
+    pub k: f64,
+    pub v: f64,
+    pub logits: f64,
+    pub attention: f64,
+    pub fc1: f64,
+    pub gelu: f64,
+    /// Value of a GELU code c is `gelu·(c + offset)` (rule 7).
+    pub gelu_offset: i32,
+}
+
+impl Scales {
+    /// Ranges from the statistics; the stream is coarsened where a factor would exceed rule 3.
+    pub(super) fn choose(encoder: &FloatEncoder, statistics: &Statistics) -> Self {
+        let s = &encoder.spec;
+        let at_most =
+            |scale: f64, dense: &Dense, scale_in: f64| scale.max(largest_factor(dense, scale_in) / MAX_FACTOR);
+        let blocks: Vec<BlockScales> = encoder
+            .blocks
+            .iter()
+            .enumerate()
+            .map(|(i, block)| {
+                let clip = |stage| statistics.clip(i, stage) / 127.0;
+                let logits = statistics.largest(TapId::Block(i as u16, BlockStage::Logits)) / 127.0;
+                let fc1 = at_most(clip(BlockStage::Fc1), &block.fc1, NORM_SCALE);
+                let qkv = |stage| at_most(clip(stage), &block.qkv, NORM_SCALE);
+                let (q, k, v) = (qkv(BlockStage::Q), qkv(BlockStage::K), qkv(BlockStage::V));
+                let inner = q * k / f64::from(s.head_width()).sqrt();
+                let lowest = f64::from(statistics.gelu_lowest[i]);
+                let gelu = (statistics.clip(i, BlockStage::Gelu) / 254.0).max(f64::MIN_POSITIVE);
+                BlockScales {
+                    q,
+                    k,
+                    v,
+                    logits: logits.max(inner / MAX_FACTOR),
+                    attention: clip(BlockStage::Attention).max(v / 32768.0 / MAX_FACTOR),
+                    fc1,
+                    gelu,
+                    // Code −127 stands for the lowest value.
+                    gelu_offset: (lowest / gelu).round() as i32 + 127,
+                }
+            })
+            .collect();
+        let residuals =
+            (0..s.depth).flat_map(|i| [TapId::Block(i, BlockStage::Residual1), TapId::Block(i, BlockStage::Residual2)]);
+        let taps = [TapId::Embed, TapId::Stream].into_iter().chain(residuals);
+        let largest = taps.map(|id| statistics.largest(id)).fold(1e-6, f64::max);
+        let latents: Vec<f64> = statistics.latent_clips.iter().map(|&c| f64::from(c) / 127.0).collect();
+        let mut stream = STREAM_HEADROOM * largest / 32767.0;
+        stream = at_most(stream, &scaled_columns(&encoder.embed, &latents), 1.0);
+        for (block, scales) in encoder.blocks.iter().zip(&blocks) {
+            stream = at_most(stream, &block.proj, scales.attention);
+            stream = at_most(stream, &block.fc2, scales.gelu);
+        }
+        Scales { latents, stream, blocks }
+    }
+}
+
+/// Largest of (largest weight / 127)·scale_in over rows: the numerator of rule 3's factor.
+fn largest_factor(dense: &Dense, scale_in: f64) -> f64 {
+    let largest = dense.weights.iter().fold(0f32, |m, w| m.max(w.abs()));
+    f64::from(largest) / 127.0 * scale_in
+}
+
+/// Inputs with one scale each: the columns absorb them (rule 8).
+fn scaled_columns(dense: &Dense, scales: &[f64]) -> Dense {
+    let mut d = dense.clone();
+    for row in d.weights.chunks_exact_mut(dense.inputs) {
+        row.iter_mut().zip(scales).for_each(|(w, s)| *w = (f64::from(*w) * s) as f32);
+    }
+    d
+}
+
+/// The artifact without head, provenance and vectors.
+pub(super) fn build(encoder: &FloatEncoder, statistics: &Statistics, scales: &Scales) -> ArtifactDesc {
+    let s = encoder.spec;
+    let stream = |_| scales.stream;
+    let project = Quantise {
+        dense: &encoder.project,
+        scale_in: 1.0 / 127.5, // pixel value (i + 0.5)/127.5 of the centred byte i
+        scale_out: &|k| scales.latents[k],
+        offset: 0.5,
+        top: 128,
+    };
+    let embed = scaled_columns(&encoder.embed, &scales.latents);
+    let embed = Quantise { dense: &embed, scale_in: 1.0, scale_out: &stream, offset: 0.0, top: 127 };
+    let position = |p: &f32| (f64::from(*p) / scales.stream).round().clamp(-32768.0, 32767.0) as i16;
+    let blocks = encoder.blocks.iter().zip(&scales.blocks).map(|(b, bs)| block(&s, b, bs, scales.stream)).collect();
+    ArtifactDesc {
+        spec: s,
+        time_step: encoder.time_step,
+        resize: 1,
+        project: project.run(),
+        embed: embed.run(),
+        positions: encoder.positions.iter().map(position).collect(),
+        blocks,
+        head: head(statistics),
+        standardisation: Vec::new(),
+        pca_basis: Vec::new(),
+        provenance: String::new(),
+        vectors: Vec::new(),
+    }
+}
+
+fn block(s: &ldae_shared::spec::EncoderSpec, b: &FloatBlock, scales: &BlockScales, stream: f64) -> BlockDesc {
+    let w = s.width as usize;
+    let run = |dense: &Dense, scale_in: f64, scale_out: &dyn Fn(usize) -> f64, offset: f64| -> LinearDesc {
+        Quantise { dense, scale_in, scale_out, offset, top: 127 }.run()
+    };
+    let qkv = |j: usize| match j / w {
+        0 => scales.q,
+        1 => scales.k,
+        _ => scales.v,
+    };
+    let inner = scales.q * scales.k / f64::from(s.head_width()).sqrt();
+    BlockDesc {
+        qkv: run(&b.qkv, NORM_SCALE, &qkv, 0.0),
+        logits: nearest(inner / scales.logits),
+        softmax: softmax_table(scales.logits),
+        values: nearest(scales.v / 32768.0 / scales.attention),
+        proj: run(&b.proj, scales.attention, &|_| stream, 0.0),
+        fc1: run(&b.fc1, NORM_SCALE, &|_| scales.fc1, 0.0),
+        gelu: gelu_table(scales),
+        fc2: run(&b.fc2, scales.gelu, &|_| stream, f64::from(scales.gelu_offset)),
+    }
+}
+
+/// exp(−d·scale) of 65535 (rule 6).
+fn softmax_table(scale: f64) -> Vec<u16> {
+    (0..256).map(|d| (65535.0 * libm::exp(-f64::from(d) * scale)).round() as u16).collect()
+}
+
+/// Code to code (rule 7), indexed by the input code as u8.
+fn gelu_table(scales: &BlockScales) -> Vec<i8> {
+    let code = |index: u16| {
+        let x = f64::from(index as u8 as i8) * scales.fc1;
+        let y = f64::from(gelu(x as f32)) / scales.gelu - f64::from(scales.gelu_offset);
+        y.round().clamp(-127.0, 127.0) as i8
+    };
+    (0..256).map(code).collect()
+}
+
+/// A neutral head until the pooled integers are measured ([`super::correct`]).
+fn head(statistics: &Statistics) -> Vec<(i32, Factor)> {
+    vec![(0, Factor::SMALLEST); statistics.pooled_mean.len()]
+}

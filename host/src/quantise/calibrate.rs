@@ -1,0 +1,270 @@
+//! What the quantiser needs to know about activations: ranges, histograms and means over calibration pictures, from the
+//! float reference. Two passes (ranges first, then histograms between them); the result does not depend on threads.
+
+use super::FloatEncoder;
+use super::range::Histogram;
+use crate::cli::Output;
+use crate::data::Split;
+use crate::eval::pooling::pool;
+use crate::{Error, Result};
+use ldae_device::{BlockStage, TapId};
+use ldae_shared::spec::EncoderSpec;
+use rayon::prelude::*;
+
+/// Fewer calibration pictures than this make ranges noisy (NUMERICS.md: error-minimising ranges need at least 512).
+pub const MIN_PICTURES: usize = 512;
+/// Pictures of one task: a fixed number, so that sums do not depend on the number of threads.
+const CHUNK: usize = 16;
+
+/// Stages of a block whose codes have one static scale that a histogram chooses.
+pub(super) const RANGED: [BlockStage; 6] =
+    [BlockStage::Q, BlockStage::K, BlockStage::V, BlockStage::Attention, BlockStage::Fc1, BlockStage::Gelu];
+/// Stages whose mean output per channel the bias correction restores.
+pub(super) const CORRECTED: [BlockStage; 6] =
+    [BlockStage::Q, BlockStage::K, BlockStage::V, BlockStage::Proj, BlockStage::Fc1, BlockStage::Fc2];
+
+/// Statistics of the float encoder over calibration pictures.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// Pictures seen.
+    pub pictures: usize,
+    /// Clip of every latent component, [K].
+    pub(super) latent_clips: Vec<f32>,
+    /// Clip of the stages in [`RANGED`] by tap index; for GELU the distance from `gelu_lowest`.
+    clips: Vec<f32>,
+    /// Largest magnitude by tap index (stream and logits use it).
+    largest: Vec<f32>,
+    /// Lowest GELU output of each block.
+    pub(super) gelu_lowest: Vec<f32>,
+    /// Mean per output channel by tap index; empty for taps that need none.
+    means: Vec<Vec<f64>>,
+    /// Mean of every component of the pooled embedding.
+    pub pooled_mean: Vec<f32>,
+    /// Deviation of every component of the pooled embedding.
+    pub pooled_deviation: Vec<f32>,
+    depth: u16,
+}
+
+impl Statistics {
+    pub(super) fn clip(&self, block: usize, stage: BlockStage) -> f64 {
+        f64::from(self.clips[TapId::Block(block as u16, stage).index(self.depth)])
+    }
+
+    pub(super) fn largest(&self, id: TapId) -> f64 {
+        f64::from(self.largest[id.index(self.depth)])
+    }
+
+    pub(super) fn means(&self, id: TapId) -> &[f64] {
+        &self.means[id.index(self.depth)]
+    }
+}
+
+/// First output channel of the `call`-th piece of a tap, and how many channels a row of it has.
+pub(super) fn channels(s: &EncoderSpec, id: TapId, call: usize) -> (usize, usize) {
+    let (w, dh) = (s.width as usize, s.head_width() as usize);
+    match id {
+        TapId::Latents => (0, s.rank as usize),
+        TapId::Block(_, BlockStage::K | BlockStage::V) => (call % s.heads as usize * dh, dh),
+        TapId::Block(_, BlockStage::Fc1 | BlockStage::Gelu) => (0, s.hidden() as usize),
+        _ => (0, w),
+    }
+}
+
+/// Channels of a whole tap.
+pub(super) fn width_of(s: &EncoderSpec, id: TapId) -> usize {
+    match channels(s, id, 0) {
+        (_, _) if matches!(id, TapId::Block(_, BlockStage::K | BlockStage::V)) => s.width as usize,
+        (_, width) => width,
+    }
+}
+
+/// True for taps whose channel means are needed.
+pub(super) fn is_corrected(id: TapId) -> bool {
+    match id {
+        TapId::Latents | TapId::Embed => true,
+        TapId::Block(_, stage) => CORRECTED.contains(&stage),
+        _ => false,
+    }
+}
+
+/// Ranges and sums of some pictures.
+struct Ranges {
+    largest: Vec<f32>,
+    latents: Vec<f32>,
+    gelu_lowest: Vec<f32>,
+    sums: Vec<Vec<f64>>,
+    pooled: Vec<f32>,
+}
+
+impl Ranges {
+    fn of(encoder: &FloatEncoder, pictures: &[&[u8]]) -> Self {
+        let s = &encoder.spec;
+        let taps = s.taps();
+        let mut r = Ranges {
+            largest: vec![0.0; taps],
+            latents: vec![0.0; s.rank as usize],
+            gelu_lowest: vec![0.0; s.depth as usize],
+            sums: vec![Vec::new(); taps],
+            pooled: Vec::new(),
+        };
+        for picture in pictures {
+            let mut calls = vec![0usize; taps];
+            let tokens = encoder.tokens_tapped(picture, &mut |id, data| {
+                let index = id.index(s.depth);
+                r.largest[index] = data.iter().fold(r.largest[index], |m, v| m.max(v.abs()));
+                let (first, width) = channels(s, id, calls[index]);
+                calls[index] += 1;
+                if id == TapId::Latents {
+                    for row in data.chunks_exact(width) {
+                        r.latents.iter_mut().zip(row).for_each(|(m, v)| *m = m.max(v.abs()));
+                    }
+                }
+                if let TapId::Block(block, BlockStage::Gelu) = id {
+                    let lowest = &mut r.gelu_lowest[block as usize];
+                    *lowest = data.iter().copied().fold(*lowest, f32::min);
+                }
+                if is_corrected(id) {
+                    let sums = &mut r.sums[index];
+                    sums.resize(width_of(s, id), 0.0);
+                    for row in data.chunks_exact(width) {
+                        sums[first..first + width].iter_mut().zip(row).for_each(|(s, &v)| *s += f64::from(v));
+                    }
+                }
+            });
+            let at = r.pooled.len();
+            r.pooled.resize(at + s.embedding() as usize, 0.0);
+            pool(&tokens, s.grid() as usize, s.pooling, &mut r.pooled[at..]);
+        }
+        r
+    }
+
+    fn merge(&mut self, other: Ranges) {
+        let max = |a: &mut Vec<f32>, b: &[f32]| a.iter_mut().zip(b).for_each(|(a, b)| *a = a.max(*b));
+        max(&mut self.largest, &other.largest);
+        max(&mut self.latents, &other.latents);
+        self.gelu_lowest.iter_mut().zip(&other.gelu_lowest).for_each(|(a, b)| *a = a.min(*b));
+        for (a, b) in self.sums.iter_mut().zip(&other.sums) {
+            a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        }
+        self.pooled.extend(other.pooled);
+    }
+}
+
+/// Histograms of some pictures, between the ranges of all.
+struct Histograms {
+    latents: Vec<Histogram>,
+    taps: Vec<Option<Histogram>>,
+}
+
+impl Histograms {
+    fn of(encoder: &FloatEncoder, ranges: &Ranges, pictures: &[&[u8]]) -> Self {
+        let s = &encoder.spec;
+        let taps = (0..s.taps()).map(|i| match TapId::from_index(i, s.depth) {
+            Some(TapId::Block(block, BlockStage::Gelu)) => {
+                Some(Histogram::new(ranges.largest[i] - ranges.gelu_lowest[block as usize]))
+            }
+            Some(TapId::Block(_, stage)) if RANGED.contains(&stage) => Some(Histogram::new(ranges.largest[i])),
+            _ => None,
+        });
+        let mut h =
+            Histograms { latents: ranges.latents.iter().map(|&m| Histogram::new(m)).collect(), taps: taps.collect() };
+        for picture in pictures {
+            encoder.tokens_tapped(picture, &mut |id, data| {
+                if id == TapId::Latents {
+                    for (k, histogram) in h.latents.iter_mut().enumerate() {
+                        histogram.add(data.iter().skip(k).step_by(s.rank as usize));
+                    }
+                }
+                let Some(histogram) = &mut h.taps[id.index(s.depth)] else { return };
+                if let TapId::Block(block, BlockStage::Gelu) = id {
+                    let lowest = ranges.gelu_lowest[block as usize];
+                    let shifted: Vec<f32> = data.iter().map(|v| v - lowest).collect();
+                    histogram.add(shifted.iter());
+                } else {
+                    histogram.add(data.iter());
+                }
+            });
+        }
+        h
+    }
+
+    fn merge(&mut self, other: &Histograms) {
+        self.latents.iter_mut().zip(&other.latents).for_each(|(a, b)| a.merge(b));
+        for (a, b) in self.taps.iter_mut().zip(&other.taps) {
+            if let (Some(a), Some(b)) = (a, b) {
+                a.merge(b);
+            }
+        }
+    }
+}
+
+/// Runs the float encoder over all of `pictures` twice.
+///
+/// # Errors
+/// No pictures, pictures of another shape, or activations that are not finite.
+pub fn calibrate(encoder: &FloatEncoder, pictures: &Split, out: &Output) -> Result<Statistics> {
+    let s = &encoder.spec;
+    if pictures.is_empty() {
+        return Err(Error::new("there are no calibration pictures").hint("give a data set with training pictures"));
+    }
+    if (pictures.side(), pictures.channels()) != (s.image as usize, s.channels as usize) {
+        return Err(Error::new("the calibration pictures have another size than the encoder takes"));
+    }
+    let all: Vec<&[u8]> = (0..pictures.len()).map(|i| pictures.image(i)).collect();
+    let chunks: Vec<&[&[u8]]> = all.chunks(CHUNK).collect();
+    let bar = out.progress("calibrate", 2 * all.len() as u64);
+    let counted = |chunk: &&[&[u8]]| bar.inc(chunk.len() as u64);
+    let parts: Vec<Ranges> = chunks.par_iter().inspect(|c| counted(c)).map(|c| Ranges::of(encoder, c)).collect();
+    let ranges = parts.into_iter().reduce(|mut a, b| {
+        a.merge(b);
+        a
+    });
+    let ranges = ranges.ok_or_else(|| Error::new("there are no calibration pictures"))?;
+    if ranges.largest.iter().any(|v| !v.is_finite()) {
+        return Err(Error::new("the encoder produces values that are not finite")
+            .hint("the run diverged: export its `best` checkpoint or train again with a smaller --lr"));
+    }
+    let parts: Vec<Histograms> =
+        chunks.par_iter().inspect(|c| counted(c)).map(|c| Histograms::of(encoder, &ranges, c)).collect();
+    let histograms = parts.into_iter().reduce(|mut a, b| {
+        a.merge(&b);
+        a
+    });
+    let histograms = histograms.ok_or_else(|| Error::new("there are no calibration pictures"))?;
+    bar.finish_and_clear();
+
+    let clips = histograms.taps.iter().enumerate().map(|(i, h)| match (h, TapId::from_index(i, s.depth)) {
+        (Some(h), Some(TapId::Block(_, BlockStage::Gelu))) => h.best_clip(254.0),
+        (Some(h), _) => h.best_clip(127.0),
+        (None, _) => 0.0,
+    });
+    let rows = (all.len() * s.tokens() as usize) as f64;
+    let (pooled_mean, pooled_deviation) = moments(&ranges.pooled, s.embedding() as usize);
+    Ok(Statistics {
+        pictures: all.len(),
+        latent_clips: histograms.latents.iter().map(|h| h.best_clip(127.0)).collect(),
+        clips: clips.collect(),
+        largest: ranges.largest,
+        gelu_lowest: ranges.gelu_lowest,
+        means: ranges.sums.iter().map(|sums| sums.iter().map(|s| s / rows).collect()).collect(),
+        pooled_mean,
+        pooled_deviation,
+        depth: s.depth,
+    })
+}
+
+/// Mean and population deviation of the columns of `values` [rows, dim], in f64.
+pub(super) fn moments(values: &[f32], dim: usize) -> (Vec<f32>, Vec<f32>) {
+    let rows = (values.len() / dim) as f64;
+    let mut mean = vec![0f64; dim];
+    for row in values.chunks_exact(dim) {
+        mean.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v) / rows);
+    }
+    let mut variance = vec![0f64; dim];
+    for row in values.chunks_exact(dim) {
+        for ((s, &v), m) in variance.iter_mut().zip(row).zip(&mean) {
+            *s += (f64::from(v) - m).powi(2) / rows;
+        }
+    }
+    (mean.iter().map(|&m| m as f32).collect(), variance.iter().map(|v| v.sqrt() as f32).collect())
+}

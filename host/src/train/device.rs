@@ -1,0 +1,72 @@
+//! Which device trains: `auto` takes a GPU that is really there, else the CPU (Burn's flex backend).
+
+use crate::{Error, Result};
+use burn::tensor::Device;
+
+/// Resolves `auto`, `cpu`, `cuda` or `cuda:i`.
+///
+/// # Errors
+/// The name is unknown, CUDA is not compiled in, or there is no such GPU.
+pub fn choose(name: &str) -> Result<Device> {
+    match name {
+        "cpu" => Ok(Device::flex()),
+        "auto" => Ok(gpus().into_iter().next().unwrap_or_else(Device::flex)),
+        _ => {
+            let index = match name.strip_prefix("cuda") {
+                Some("") => 0,
+                Some(rest) => {
+                    rest.strip_prefix(':').and_then(|i| i.parse::<usize>().ok()).ok_or_else(|| unknown(name))?
+                }
+                None => return Err(unknown(name)),
+            };
+            if cfg!(not(feature = "cuda")) {
+                return Err(Error::new(format!("device `{name}` needs CUDA, which this program was built without"))
+                    .hint("build with `cargo build --release --features cuda`, or use --device cpu"));
+            }
+            let mut gpus = gpus();
+            if index >= gpus.len() {
+                return Err(Error::new(format!("device `{name}` is not there: {} GPU(s) found", gpus.len()))
+                    .hint("see `nvidia-smi`; --device cpu always works"));
+            }
+            Ok(gpus.swap_remove(index))
+        }
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(format!("unknown device `{name}`")).hint("use auto, cpu, cuda or cuda:INDEX")
+}
+
+/// GPUs that are present; enumeration is safe without a driver.
+fn gpus() -> Vec<Device> {
+    #[cfg(feature = "cuda")]
+    let gpus = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec();
+    #[cfg(not(feature = "cuda"))]
+    let gpus = Vec::new();
+    gpus
+}
+
+/// True for the CPU backend, whose work is cut into parts for the cores.
+pub fn is_cpu(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert!(is_cpu(&choose("cpu").unwrap()));
+        assert!(choose("auto").is_ok());
+        for bad in ["gpu", "cuda:", "cuda:x", "cudax", ""] {
+            assert!(choose(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn cuda_without_the_feature_says_how_to_build() {
+        assert!(choose("cuda:0").unwrap_err().advice().unwrap().contains("--features cuda"));
+    }
+}

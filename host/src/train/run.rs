@@ -1,0 +1,293 @@
+//! The training loop.
+
+use super::batch::Batches;
+use super::checkpoint::{Best, CHECKPOINT_FORMAT, Checkpoint, Header, to_device};
+use super::config::TrainConfig;
+use super::log::Log;
+use super::loss::LatentNoise;
+use super::metrics::{Interval, Line, Metrics, ProbeLine};
+use super::monitor::{Health, Monitor};
+use super::optimiser::{self, State, Update};
+use super::step::Stepper;
+use super::workers::Workers;
+use super::{Mode, directory};
+use crate::cli::Output;
+use crate::data::Dataset;
+use crate::model::init::init_parameters;
+use crate::model::layout::Group;
+use crate::model::net::Frame;
+use crate::model::pca::{self, PatchPca};
+use crate::run_dir::RunDir;
+use crate::{Error, Result};
+use burn::tensor::Device;
+use ldae_shared::patch::PatchGrid;
+use serde::Serialize;
+use std::time::Instant;
+
+/// What a finished run reports.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrainSummary {
+    /// Run directory.
+    pub run: String,
+    /// Steps taken.
+    pub steps: u64,
+    /// Passes over the training pictures.
+    pub epochs: f64,
+    /// Mean loss of the last interval.
+    pub loss: f64,
+    /// Last k-NN accuracy in percent, with labels only.
+    pub knn: Option<f64>,
+    /// Best score and its step; `best.safetensors` is from there.
+    pub best: Option<Best>,
+    /// True when the last check found the embeddings collapsed.
+    pub collapsed: bool,
+    /// Trainable values.
+    pub parameters: usize,
+    /// Share of the patch variance in the kept components.
+    pub pca_explained: Option<f64>,
+    /// Seconds of this call (a resumed run counts from the resume).
+    pub seconds: f64,
+    /// Training pictures per second of this call, checks and checkpoints included.
+    pub pictures_per_second: f64,
+}
+
+struct Trainer<'a> {
+    config: &'a TrainConfig,
+    run: &'a RunDir,
+    out: &'a Output,
+    stepper: Stepper<'a>,
+    monitor: Monitor<'a>,
+    batches: Batches<'a>,
+    pca: &'a PatchPca,
+    state: State,
+    metrics: Metrics,
+    log: Log,
+    best: Option<Best>,
+    last_health: Option<Health>,
+    last_loss: f64,
+    decayed: Vec<bool>,
+}
+
+/// Trains (or goes on training) the run in `run` on `dataset.train` with a resolved configuration.
+///
+/// # Errors
+/// The directory holds another run, cannot be written, or the loss is no longer finite.
+pub fn run(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    run: &RunDir,
+    mode: Mode,
+    device: &Device,
+    out: &Output,
+) -> Result<TrainSummary> {
+    run_until(config, dataset, run, mode, device, out, config.optimiser.steps)
+}
+
+/// [`run`], but stopping (without a checkpoint) after `stop` steps.
+pub(super) fn run_until(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    run: &RunDir,
+    mode: Mode,
+    device: &Device,
+    out: &Output,
+    stop: u64,
+) -> Result<TrainSummary> {
+    let start = Instant::now();
+    config.check_dataset(dataset)?;
+    let spec = config.model_spec()?;
+    let resumed = directory::prepare(run, config, mode)?;
+    let grid =
+        PatchGrid::of(&spec.encoder).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
+    let split = &dataset.train;
+    let o = &config.optimiser;
+    let frame = Frame::new(spec, device);
+    let (pca, state, best, valid) = match resumed {
+        Some(checkpoint) => (
+            checkpoint.pca(),
+            checkpoint.state(device),
+            checkpoint.header.best.clone(),
+            checkpoint.header.metrics_bytes,
+        ),
+        None => {
+            let rank = spec.encoder.rank.into();
+            let pca = pca::fit(grid, rank, split.len(), |i| split.image(i), o.pca_patches, o.seed)?;
+            (pca, State::new(to_device(&init_parameters(&spec, o.seed), device)), None, 0)
+        }
+    };
+    let noise = LatentNoise::new(&pca, spec.encoder.rank.into(), o.residual_weight as f32, device);
+    let workers = Workers::all_cores()?;
+    let shards = if super::device::is_cpu(device) { o.shards } else { 1 };
+    let batches = Batches::new(split, grid, spec.encoder.rank.into(), o.batch, config.data.augment, o.seed);
+    let mut trainer = Trainer {
+        config,
+        run,
+        out,
+        stepper: Stepper { frame: &frame, noise: &noise, device, shards, workers: &workers },
+        monitor: Monitor {
+            frame: &frame,
+            device,
+            workers: &workers,
+            t: config.schedule.t_embed,
+            train: split.limit(config.schedule.knn_train),
+            test: dataset.held_out().limit(config.schedule.knn_test),
+        },
+        batches,
+        pca: &pca,
+        metrics: Metrics::open(&run.metrics(), valid)?,
+        log: Log::open(&run.log())?,
+        best,
+        last_health: None,
+        last_loss: f64::NAN,
+        decayed: frame.layout().iter().map(|p| p.group == Group::Weight).collect(),
+        state,
+    };
+    let first = trainer.state.step;
+    trainer.log.line(&format!("step {first} of {}: {} training pictures", o.steps, split.len()));
+    if pca.eigenvalues.is_empty() {
+        trainer.restore_last()?;
+    }
+    trainer.steps(stop)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let steps = trainer.state.step;
+    let summary = TrainSummary {
+        run: run.root().display().to_string(),
+        steps,
+        epochs: trainer.epoch(steps),
+        loss: trainer.last_loss,
+        knn: trainer.last_health.and_then(|h| h.knn),
+        best: trainer.best.clone(),
+        collapsed: trainer.last_health.is_some_and(|h| h.collapsed()),
+        parameters: frame.layout().iter().map(crate::model::layout::Parameter::len).sum(),
+        pca_explained: (!pca.eigenvalues.is_empty()).then(|| pca.explained(spec.encoder.rank.into())),
+        seconds,
+        pictures_per_second: ((steps - first) as usize * o.batch) as f64 / seconds,
+    };
+    trainer.log.line(&format!("done: {:.1} pictures/s over {seconds:.0} s", summary.pictures_per_second));
+    Ok(summary)
+}
+
+impl Trainer<'_> {
+    fn epoch(&self, step: u64) -> f64 {
+        step as f64 / self.batches.steps_per_epoch() as f64
+    }
+
+    /// Last loss and health of a resumed run, from its metrics.
+    fn restore_last(&mut self) -> Result<()> {
+        for line in super::metrics::read(&self.run.metrics())? {
+            match line {
+                Line::Train(line) => self.last_loss = line.loss,
+                Line::Probe(line) => {
+                    self.last_health = Some(Health {
+                        knn: line.knn,
+                        embedding_std: line.embedding_std,
+                        effective_rank: line.effective_rank,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self, stop: u64) -> Result<()> {
+        let (o, s) = (&self.config.optimiser, &self.config.schedule);
+        let bar = self.out.progress("train", o.steps * o.batch as u64);
+        bar.set_position(self.state.step * o.batch as u64);
+        bar.reset_eta();
+        let mut interval = Interval::default();
+        let mut since = (Instant::now(), self.state.step);
+        while self.state.step < o.steps.min(stop) {
+            let step = self.batches.step(self.state.step);
+            let result = self.stepper.gradients(&self.batches, &step, &self.state.parameters);
+            let norm = optimiser::global_norm(&result.gradients);
+            self.check_finite(&result.losses, norm)?;
+            let learning_rate = optimiser::learning_rate(o.learning_rate, self.state.step, o.warmup, o.steps);
+            let update =
+                Update { learning_rate, weight_decay: o.weight_decay, clip: o.clip, average_decay: o.average_decay };
+            self.state.update(result.gradients, norm, &self.decayed, &update);
+            interval.add(&result.losses, norm);
+            bar.inc(o.batch as u64);
+            let done = self.state.step;
+            let last = done == o.steps;
+            if done.is_multiple_of(s.log_every) || last {
+                let line = interval.finish(done, self.epoch(done), learning_rate);
+                self.last_loss = line.loss;
+                bar.set_message(format!("loss {:.4}", line.loss));
+                let rate = ((done - since.1) as usize * o.batch) as f64 / since.0.elapsed().as_secs_f64();
+                since = (Instant::now(), done);
+                self.log.line(&format!("step {done} loss {:.5} {rate:.1} pictures/s", line.loss));
+                self.metrics.write(&Line::Train(line))?;
+            }
+            if done.is_multiple_of(s.knn_every) || last {
+                self.check_health()?;
+                since.0 = Instant::now();
+            }
+            if done.is_multiple_of(s.checkpoint_every) || last {
+                self.checkpoint()?.save(&self.run.checkpoint("last"))?;
+                since.0 = Instant::now();
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn check_finite(&self, losses: &[(f32, u32)], norm: f64) -> Result<()> {
+        if norm.is_finite() && losses.iter().all(|(loss, _)| loss.is_finite()) {
+            return Ok(());
+        }
+        Err(Error::new(format!("the loss is no longer finite at step {}: training stopped", self.state.step + 1)).hint(
+            format!(
+                "train again with a smaller --lr (it was {}) or a longer --warmup; the last good weights are in {}",
+                self.config.optimiser.learning_rate,
+                self.run.checkpoint("last").display()
+            ),
+        ))
+    }
+
+    /// k-NN and collapse check of the averaged weights; keeps `best`.
+    fn check_health(&mut self) -> Result<()> {
+        let step = self.state.step;
+        let health = self.monitor.check(&self.state.average)?;
+        self.metrics.write(&Line::Probe(ProbeLine {
+            step,
+            epoch: self.epoch(step),
+            knn: health.knn,
+            embedding_std: health.embedding_std,
+            effective_rank: health.effective_rank,
+        }))?;
+        let knn = health.knn.map_or(String::new(), |k| format!(" k-NN {k:.1} %"));
+        self.log.line(&format!("step {step}{knn} effective rank {:.1}", health.effective_rank));
+        if health.collapsed() {
+            let text = format!(
+                "the embeddings collapsed at step {step} (spread {:.4}, effective rank {:.2}): a smaller --lr or more varied pictures may help",
+                health.embedding_std, health.effective_rank
+            );
+            self.log.line(&text);
+            self.out.warn(text);
+        }
+        let (metric, value) = health.knn.map_or(("loss", self.last_loss as f32), |knn| ("knn", knn as f32));
+        let better = self.best.as_ref().is_none_or(|b| if metric == "knn" { value > b.value } else { value < b.value });
+        self.last_health = Some(health);
+        if better {
+            self.best = Some(Best { metric: metric.to_owned(), value, step });
+            self.checkpoint()?.save(&self.run.checkpoint("best"))?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let header = Header {
+            format: CHECKPOINT_FORMAT,
+            tool: concat!("ldae ", env!("CARGO_PKG_VERSION")).to_owned(),
+            step: self.state.step,
+            epoch: self.epoch(self.state.step),
+            seed: self.config.optimiser.seed,
+            config: self.config.clone(),
+            config_sha256: self.config.hash()?,
+            metrics_bytes: self.metrics.synced_bytes()?,
+            best: self.best.clone(),
+            sha256: String::new(),
+        };
+        Checkpoint::new(header, *self.stepper.frame.spec(), &self.state, self.pca)
+    }
+}
