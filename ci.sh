@@ -52,7 +52,8 @@ step_fmt() {
 
 step_clippy() { cargo clippy --release --workspace --all-targets -- -D warnings; }
 
-step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps; }
+# Links to private items are for readers of the source.
+step_doc() { RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --release --workspace --no-deps; }
 
 step_test() { cargo test --release --workspace; }
 

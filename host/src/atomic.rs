@@ -13,10 +13,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes).context(|| format!("cannot write {}", path.display())))
 }
 
-/// [`write`] for contents that are made piece by piece: `fill` writes them.
+/// [`write()`] for contents that are made piece by piece: `fill` writes them.
 ///
 /// # Errors
-/// As [`write`], or whatever `fill` returns.
+/// As [`write()`], or whatever `fill` returns.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".partial-{}", std::process::id()));

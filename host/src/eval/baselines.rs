@@ -1,5 +1,5 @@
 //! What a trained score must be compared with (METHOD.md section 4): raw pixels and PCA latents. The untrained encoder
-//! is an ordinary encoder with initial weights ([`super::encoder`]).
+//! is an ordinary encoder with initial weights (`super::run_encoder`).
 
 use super::embedder::{Embedder, Vector};
 use super::pooling::pool;

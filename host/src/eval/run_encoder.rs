@@ -4,8 +4,8 @@
 //! The modulation of the chosen t is computed once and applied as it stands. Folding it into the linear layers is the
 //! exporter's work ([`crate::quantise::FloatEncoder`], whose functions are the libm crate's and whose stages can be
 //! tapped); this is the network it is checked against, with faster activations, because evaluation embeds whole sets.
-//! The front end passes the picture through the K kept PCA directions, as training did: patch [P] -> latents [K] ->
-//! width [W]. A picture's result depends on nothing but the picture.
+//! The front end passes the picture through the K kept PCA directions, as training did: patch `[P]` -> latents `[K]` ->
+//! width `[W]`. A picture's result depends on nothing but the picture.
 
 use super::activation::{gelu, silu, softmax};
 use super::embedder::{Embedder, Vector};

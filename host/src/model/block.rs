@@ -7,12 +7,12 @@
 use super::NORM_EPSILON;
 use burn::tensor::{Tensor, activation, module};
 
-/// Weight [in, out] and bias [out].
+/// Weight `[in, out]` and bias `[out]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// [in, out].
     pub weight: Tensor<2>,
-    /// [out].
+    /// `[out]`.
     pub bias: Tensor<1>,
 }
 

@@ -20,7 +20,7 @@ pub enum Group {
 pub struct Parameter {
     /// Its name, for instance `encoder.blocks.0.qkv.weight`.
     pub name: String,
-    /// [in, out] of a weight, [out] of a bias.
+    /// `[in, out]` of a weight, `[out]` of a bias.
     pub shape: Vec<usize>,
     /// Its group.
     pub group: Group,

@@ -12,7 +12,7 @@ pub struct Dense {
     pub outputs: usize,
     /// Row-major [outputs, inputs].
     pub weights: Vec<f32>,
-    /// [outputs].
+    /// `[outputs]`.
     pub bias: Vec<f32>,
 }
 

@@ -57,7 +57,7 @@ impl LatentNoise {
         (latents.matmul(self.kept.clone()) + self.mean.clone()).reshape([b, n, p])
     }
 
-    /// Loss of each picture, [B].
+    /// Loss of each picture, `[B]`.
     pub fn losses(&self, net: &Net, batch: &Batch) -> Tensor<1> {
         let [b, n, p] = batch.clean.dims();
         let device = batch.clean.device();
