@@ -57,7 +57,7 @@ pub struct Row {
     /// Its values, one per seed.
     pub probe_seeds: Vec<f64>,
     /// Learning rate the probe chose.
-    pub learning_rate: Option<f32>,
+    pub learning_rate: Option<f64>,
 }
 
 /// A comparison that belongs in the table but was not run.

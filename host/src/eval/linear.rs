@@ -114,7 +114,7 @@ impl Linear {
 }
 
 /// Trains one variant per learning rate, with half-cycle cosine over all steps and no weight decay.
-pub(super) fn train(task: &Task<'_>, learning_rates: &[f32], seed: u64) -> Linear {
+pub(super) fn train(task: &Task<'_>, learning_rates: &[f64], seed: u64) -> Linear {
     let dim = task.features.dim();
     let columns = task.classes * learning_rates.len();
     let mut model = Linear {
@@ -131,8 +131,8 @@ pub(super) fn train(task: &Task<'_>, learning_rates: &[f32], seed: u64) -> Linea
             shuffled(seed, epoch, task.rows.len()).into_iter().map(|i| task.rows[i as usize]).collect();
         for batch in order.chunks(task.batch) {
             let parts: Vec<Vec<f32>> = batch.par_chunks(ROWS).map(|rows| model.gradient(task, rows)).collect();
-            let cosine = 0.5 * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps as f64)) as f32;
-            let rates: Vec<f32> = learning_rates.iter().map(|lr| lr * cosine).collect();
+            let cosine = 0.5 * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps as f64));
+            let rates: Vec<f32> = learning_rates.iter().map(|lr| (lr * cosine) as f32).collect();
             step += 1;
             adam.step(&mut model, &parts, 1.0 / batch.len() as f32, &rates, step);
         }

@@ -1,7 +1,13 @@
 //! How good embeddings are: k-NN and linear probe of a run or an exported encoder, beside the baselines.
 //!
-//! Everything downstream of an embedder works on [`Features`] that were standardised with the statistics of the
-//! training split ([`standardise`]). k-NN: [`knn`]; linear probe and its protocol: [`probe`].
+//! ```text
+//! Subject (run or .ldae) -> Embedders (trained, untrained, PCA latents, pixels) -> Features [n, E]
+//!     -> standardise with train statistics -> k-NN, linear probe -> rows of one table -> RUN/eval/NAME.json
+//! ```
+//!
+//! [`comparison::compare`] is the whole of it; the protocols stand in [`knn`] and [`probe`], next to the code.
+//! [`quality`] compares integer with float embeddings for the exporter. Results do not depend on the number of threads:
+//! every sum is over fixed parts in a fixed order.
 
 mod activation;
 pub mod artifact;

@@ -34,7 +34,7 @@ pub const MAX_BATCH: usize = 16384;
 /// Smallest batch: below it gradients of tens of classes are mostly noise.
 pub const MIN_BATCH: usize = 64;
 /// Candidate learning rates: paper A's 6.4e-3, times 1/16, 1/4, 1 and 4.
-pub const LEARNING_RATES: [f32; 4] = [4e-4, 1.6e-3, 6.4e-3, 2.56e-2];
+pub const LEARNING_RATES: [f64; 4] = [4e-4, 1.6e-3, 6.4e-3, 2.56e-2];
 /// Seeds of the three runs behind mean and deviation.
 pub const SEEDS: [u64; 3] = [1, 2, 3];
 
@@ -55,7 +55,7 @@ pub struct Probe {
     /// One accuracy per seed.
     pub accuracies: Vec<f64>,
     /// Chosen learning rate.
-    pub learning_rate: f32,
+    pub learning_rate: f64,
     /// Batch of the final trainings.
     pub batch: usize,
 }
@@ -111,7 +111,7 @@ pub fn probe_with_progress(
 }
 
 /// Best of [`LEARNING_RATES`] on a tenth of the training rows; all candidates are trained side by side.
-fn choose_learning_rate(train: &Features, labels: &[u16], classes: usize, done: &(dyn Fn() + Sync)) -> f32 {
+fn choose_learning_rate(train: &Features, labels: &[u16], classes: usize, done: &(dyn Fn() + Sync)) -> f64 {
     let order = shuffled(SEEDS[0], HOLD_OUT, train.rows());
     let (held, rest) = order.split_at(train.rows() / 10);
     if held.is_empty() {

@@ -54,29 +54,39 @@ impl<'a> Batches<'a> {
         Step { epoch, samples: self.order.1[start..start + self.batch].to_vec() }
     }
 
-    /// The tensors of some samples of an epoch on `device`.
-    pub fn assemble(&self, epoch: u32, samples: &[u32], device: &Device) -> Batch {
-        let (n, p) = (self.grid.tokens(), self.grid.patch_values());
-        let pixels = self.grid.pixels();
-        let (mut clean, mut noise) = (vec![0f32; samples.len() * pixels], vec![0f32; samples.len() * n * self.rank]);
-        let mut t = Vec::with_capacity(samples.len());
-        let (mut bytes, mut values) = (vec![0u8; pixels], vec![0f32; pixels]);
-        let targets = clean.chunks_exact_mut(pixels).zip(noise.chunks_exact_mut(n * self.rank));
-        for (&sample, (clean, noise)) in samples.iter().zip(targets) {
+    /// Time step of a sample, uniform on 1..=T.
+    fn time_step(&self, epoch: u32, sample: u32) -> u32 {
+        1 + Stream::new(self.seed, Purpose::TimeStep, epoch, sample).below(schedule::STEPS)
+    }
+
+    /// Time steps of some samples of an epoch.
+    pub fn time_steps(&self, epoch: u32, samples: &[u32]) -> Vec<u32> {
+        samples.iter().map(|&sample| self.time_step(epoch, sample)).collect()
+    }
+
+    /// Clean, augmented patches [B, N, P] of some samples of an epoch.
+    pub fn clean(&self, epoch: u32, samples: &[u32], device: &Device) -> Tensor<3> {
+        let (side, channels) = (self.split.side(), self.split.channels());
+        let mut bytes = vec![0u8; samples.len() * self.grid.pixels()];
+        for (&sample, picture) in samples.iter().zip(bytes.chunks_exact_mut(self.grid.pixels())) {
             let image = self.split.image(sample as usize);
-            let (side, channels) = (self.split.side(), self.split.channels());
-            augment(image, side, channels, self.augment, self.seed, epoch, sample, &mut bytes);
-            for (value, &byte) in values.iter_mut().zip(&bytes) {
-                *value = pixel_value(byte);
-            }
-            self.grid.patchify(&values, clean);
-            Stream::new(self.seed, Purpose::Latent, epoch, sample).fill_gaussian(noise);
-            t.push(1 + Stream::new(self.seed, Purpose::TimeStep, epoch, sample).below(schedule::STEPS));
+            augment(image, side, channels, self.augment, self.seed, epoch, sample, picture);
         }
+        patches(self.grid, &bytes.chunks_exact(self.grid.pixels()).collect::<Vec<_>>(), device)
+    }
+
+    /// Everything the loss needs of some samples of an epoch.
+    pub fn assemble(&self, epoch: u32, samples: &[u32], device: &Device) -> Batch {
+        let values = self.grid.tokens() * self.rank;
+        let mut noise = vec![0f32; samples.len() * values];
+        for (&sample, noise) in samples.iter().zip(noise.chunks_exact_mut(values)) {
+            Stream::new(self.seed, Purpose::Latent, epoch, sample).fill_gaussian(noise);
+        }
+        let shape = [samples.len(), self.grid.tokens(), self.rank];
         Batch {
-            clean: Tensor::from_data(TensorData::new(clean, [samples.len(), n, p]), device),
-            noise: Tensor::from_data(TensorData::new(noise, [samples.len(), n, self.rank]), device),
-            t,
+            clean: self.clean(epoch, samples, device),
+            noise: Tensor::from_data(TensorData::new(noise, shape), device),
+            t: self.time_steps(epoch, samples),
         }
     }
 }
@@ -85,11 +95,14 @@ impl<'a> Batches<'a> {
 ///
 /// # Panics
 /// When a picture has another size.
-pub fn pictures_to_patches(grid: PatchGrid, pictures: &[&[u8]]) -> Vec<f32> {
+pub fn patches(grid: PatchGrid, pictures: &[&[u8]], device: &Device) -> Tensor<3> {
     let mut patches = vec![0f32; pictures.len() * grid.pixels()];
+    let mut values = vec![0f32; grid.pixels()];
     for (picture, target) in pictures.iter().zip(patches.chunks_exact_mut(grid.pixels())) {
-        let values: Vec<f32> = picture.iter().map(|&b| pixel_value(b)).collect();
+        assert_eq!(picture.len(), values.len(), "pictures of the grid's size");
+        values.iter_mut().zip(*picture).for_each(|(value, &byte)| *value = pixel_value(byte));
         grid.patchify(&values, target);
     }
-    patches
+    let shape = [pictures.len(), grid.tokens(), grid.patch_values()];
+    Tensor::from_data(TensorData::new(patches, shape), device)
 }

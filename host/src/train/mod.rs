@@ -20,6 +20,7 @@ mod plan;
 mod reconstruct;
 mod run;
 pub mod step;
+mod supervised;
 #[cfg(test)]
 mod tests;
 pub mod workers;
@@ -30,3 +31,4 @@ pub use options::{DEFAULT_PRESET, TrainOptions};
 pub use plan::Plan;
 pub use reconstruct::{Reconstruction, reconstruct};
 pub use run::{TrainSummary, run};
+pub use supervised::{Supervised, supervised};

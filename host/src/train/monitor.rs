@@ -1,14 +1,14 @@
 //! Is the encoder learning something, and has it collapsed? k-NN accuracy and the spread of the embeddings, measured
 //! with the averaged weights on clean pictures at the embedding time step.
 
-use super::batch::pictures_to_patches;
+use super::batch::patches;
 use super::workers::Workers;
 use crate::data::Split;
 use crate::eval::{Features, knn, standardise};
 use crate::model::eigen::symmetric_eigenvalues;
 use crate::model::net::{Frame, Net};
 use crate::{Error, Result};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use ldae_shared::patch::PatchGrid;
 
 /// Pictures of one forward pass.
@@ -103,8 +103,7 @@ impl Monitor<'_> {
 pub(super) fn encode(frame: &Frame, net: &Net, pictures: &[&[u8]], t: u32, device: &Device) -> Result<Tensor<3>> {
     let spec = &frame.spec().encoder;
     let grid = PatchGrid::of(spec).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
-    let shape = [pictures.len(), grid.tokens(), grid.patch_values()];
-    let patches = Tensor::from_data(TensorData::new(pictures_to_patches(grid, pictures), shape), device);
+    let patches = patches(grid, pictures, device);
     Ok(net.encode(patches, net.condition(Net::time_table(&vec![t; pictures.len()], device))))
 }
 

@@ -1,6 +1,6 @@
 //! What the network sees and what it answers at chosen noise levels, as pictures for the report.
 
-use super::batch::pictures_to_patches;
+use super::batch::patches;
 use super::checkpoint::{Checkpoint, Which, to_device};
 use super::loss::{Batch, LatentNoise};
 use crate::model::net::{Frame, Net};
@@ -39,17 +39,14 @@ pub fn reconstruct(checkpoint: &Checkpoint, pictures: &[&[u8]], times: &[u32]) -
     let parameters: Vec<Vec<f32>> = weights.parameters().map(|t| t.values.clone()).collect();
     let net = Frame::new(*spec, &device).build(&to_device(&parameters, &device));
     let noise = LatentNoise::new(&checkpoint.pca(), rank, 0.1, &device);
-    let (n, p) = (grid.tokens(), grid.patch_values());
+    let n = grid.tokens();
     let mut all = Vec::with_capacity(pictures.len());
     for (i, picture) in pictures.iter().enumerate() {
         let mut eps = vec![0f32; n * rank];
         Stream::new(checkpoint.header.seed, Purpose::Latent, u32::MAX, i as u32).fill_gaussian(&mut eps);
         let b = times.len();
         let batch = Batch {
-            clean: Tensor::from_data(
-                TensorData::new(pictures_to_patches(grid, &vec![*picture; b]), [b, n, p]),
-                &device,
-            ),
+            clean: patches(grid, &vec![*picture; b], &device),
             noise: Tensor::from_data(TensorData::new(eps.repeat(b), [b, n, rank]), &device),
             t: times.to_vec(),
         };

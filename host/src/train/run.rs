@@ -1,6 +1,6 @@
 //! The training loop.
 
-use super::batch::Batches;
+use super::batch::{Batches, Step};
 use super::checkpoint::{Best, CHECKPOINT_FORMAT, Checkpoint, Header, to_device};
 use super::config::TrainConfig;
 use super::log::Log;
@@ -8,7 +8,7 @@ use super::loss::LatentNoise;
 use super::metrics::{Interval, Line, Metrics, ProbeLine};
 use super::monitor::{Health, Monitor};
 use super::optimiser::{self, State, Update};
-use super::step::Stepper;
+use super::step::{Gradients, mean_gradients};
 use super::workers::Workers;
 use super::{Mode, directory};
 use crate::cli::Output;
@@ -55,7 +55,10 @@ struct Trainer<'a> {
     config: &'a TrainConfig,
     run: &'a RunDir,
     out: &'a Output,
-    stepper: Stepper<'a>,
+    frame: &'a Frame,
+    noise: &'a LatentNoise,
+    workers: &'a Workers,
+    shards: usize,
     monitor: Monitor<'a>,
     batches: Batches<'a>,
     pca: &'a PatchPca,
@@ -123,7 +126,10 @@ pub(super) fn run_until(
         config,
         run,
         out,
-        stepper: Stepper { frame: &frame, noise: &noise, device, shards, workers: &workers },
+        frame: &frame,
+        noise: &noise,
+        workers: &workers,
+        shards,
         monitor: Monitor {
             frame: &frame,
             device,
@@ -195,17 +201,22 @@ impl Trainer<'_> {
         bar.set_position(self.state.step * o.batch as u64);
         bar.reset_eta();
         let mut interval = Interval::default();
+        if self.state.step == 0 {
+            // The untrained encoder, where every curve starts.
+            self.check_health()?;
+        }
         let mut since = (Instant::now(), self.state.step);
         while self.state.step < o.steps.min(stop) {
             let step = self.batches.step(self.state.step);
-            let result = self.stepper.gradients(&self.batches, &step, &self.state.parameters);
+            let result = self.gradients(&step);
+            let losses = self.losses_by_t(&step, &result.losses);
             let norm = optimiser::global_norm(&result.gradients);
-            self.check_finite(&result.losses, norm)?;
+            self.check_finite(&losses, norm)?;
             let learning_rate = optimiser::learning_rate(o.learning_rate, self.state.step, o.warmup, o.steps);
             let update =
                 Update { learning_rate, weight_decay: o.weight_decay, clip: o.clip, average_decay: o.average_decay };
             self.state.update(result.gradients, norm, &self.decayed, &update);
-            interval.add(&result.losses, norm);
+            interval.add(&losses, norm);
             bar.inc(o.batch as u64);
             let done = self.state.step;
             let last = done == o.steps;
@@ -231,6 +242,19 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    /// Gradient of the mean loss over a step's samples.
+    fn gradients(&self, step: &Step) -> Gradients {
+        let device = self.monitor.device;
+        mean_gradients(self.workers, self.shards, step.samples.len(), &self.state.parameters, |range, leaves| {
+            let batch = self.batches.assemble(step.epoch, &step.samples[range], device);
+            self.noise.losses(&self.frame.build(leaves), &batch)
+        })
+    }
+
+    fn losses_by_t(&self, step: &Step, losses: &[f32]) -> Vec<(f32, u32)> {
+        losses.iter().copied().zip(self.batches.time_steps(step.epoch, &step.samples)).collect()
+    }
+
     fn check_finite(&self, losses: &[(f32, u32)], norm: f64) -> Result<()> {
         if norm.is_finite() && losses.iter().all(|(loss, _)| loss.is_finite()) {
             return Ok(());
@@ -244,7 +268,7 @@ impl Trainer<'_> {
         ))
     }
 
-    /// k-NN and collapse check of the averaged weights; keeps `best`.
+    /// k-NN and collapse check of the averaged weights; keeps `best`, for which the untrained encoder is no candidate.
     fn check_health(&mut self) -> Result<()> {
         let step = self.state.step;
         let health = self.monitor.check(&self.state.average)?;
@@ -257,6 +281,10 @@ impl Trainer<'_> {
         }))?;
         let knn = health.knn.map_or(String::new(), |k| format!(" k-NN {k:.1} %"));
         self.log.line(&format!("step {step}{knn} effective rank {:.1}", health.effective_rank));
+        self.last_health = Some(health);
+        if step == 0 {
+            return Ok(());
+        }
         if health.collapsed() {
             let text = format!(
                 "the embeddings collapsed at step {step} (spread {:.4}, effective rank {:.2}): a smaller --lr or more varied pictures may help",
@@ -267,7 +295,6 @@ impl Trainer<'_> {
         }
         let (metric, value) = health.knn.map_or(("loss", self.last_loss as f32), |knn| ("knn", knn as f32));
         let better = self.best.as_ref().is_none_or(|b| if metric == "knn" { value > b.value } else { value < b.value });
-        self.last_health = Some(health);
         if better {
             self.best = Some(Best { metric: metric.to_owned(), value, step });
             self.checkpoint()?.save(&self.run.checkpoint("best"))?;
@@ -288,6 +315,6 @@ impl Trainer<'_> {
             best: self.best.clone(),
             sha256: String::new(),
         };
-        Checkpoint::new(header, *self.stepper.frame.spec(), &self.state, self.pca)
+        Checkpoint::new(header, *self.frame.spec(), &self.state, self.pca)
     }
 }

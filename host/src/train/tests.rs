@@ -232,6 +232,20 @@ fn options_resolve_with_reasons() {
 }
 
 #[test]
+fn supervised_training_learns_the_labels() {
+    let dataset = dataset();
+    let (config, _) = options().resolve(&dataset).unwrap();
+    let grid = ldae_shared::patch::PatchGrid::new(8, 4, 3).unwrap();
+    let pca = crate::model::pca::fit(grid, 12, 48, |i| dataset.train.image(i), 2000, 1).unwrap();
+    let train = || supervised(&config, &dataset, &pca, 60, &Device::flex(), &Output::new(false)).unwrap();
+    let result = train();
+    assert!(result.accuracy >= 80.0, "{} %", result.accuracy);
+    assert_eq!(result.weights, train().weights);
+    let unlabelled = Dataset { train: Split::from_memory(vec![0; 48 * 192], 8, 3, None), ..self::dataset() };
+    assert!(supervised(&config, &unlabelled, &pca, 1, &Device::flex(), &Output::new(false)).is_err());
+}
+
+#[test]
 fn reconstructions_follow_the_noise() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunDir::new(folder.path().join("run"));
