@@ -68,6 +68,7 @@ pub fn export(weights: &Weights, dataset: &Dataset, options: &Options, path: &Pa
             pictures.len()
         ));
     }
+    let float = float.equalised(&pictures);
     let statistics = calibrate(&float, &pictures, out)?;
     let (mut desc, layers) = quantise(&float, &statistics, &pictures, out)?;
     desc.pca_basis = pca_basis(weights, &float.spec);
