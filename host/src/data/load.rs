@@ -140,6 +140,11 @@ fn assemble(name: String, meta: Meta, pixels: Pixels, limit: Option<usize>) -> R
         let split = limit.map_or(split.clone(), |n| split.limit(n));
         Some(split).filter(|s| !s.is_empty())
     };
+    // A choice of pictures is another data set than the whole.
+    let fingerprint = match limit {
+        Some(n) => cache::hex(&Sha256::digest(format!("{fingerprint} limit {n}"))),
+        None => fingerprint,
+    };
     let [train, mut val, mut test, mut unlabelled] = Part::ALL.map(part);
     // Something has to be trained on: failing training pictures, those without labels, then whatever there is.
     let Some(mut train) = train.or_else(|| unlabelled.take()).or_else(|| val.take()).or_else(|| test.take()) else {

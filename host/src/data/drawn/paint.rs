@@ -1,6 +1,6 @@
-//! From a scene to pixels: textured background, clutter, the shape with shading, sensor noise.
+//! From a scene to pixels: textured ground, a loose grid of shapes, sensor noise.
 
-use super::{Scene, shapes};
+use super::{CLASSES, Scene, shapes};
 use ldae_shared::noise::{Purpose, Stream};
 
 /// Linear RGB-like colour, nominally 0..1.
@@ -51,33 +51,47 @@ impl Lattice {
     }
 }
 
-/// Something small in the background that is no shape of ours: a line or a blob.
-struct Clutter {
+/// Shapes across a picture. With side 32 a shape has about eight pixels, the patch of the smallest presets.
+const ACROSS: usize = 4;
+/// Probability that a shape is of a random class instead of the picture's own: the clutter.
+const STRAY: f32 = 0.6;
+/// Largest tilt, in radians, from one of the four upright positions.
+const TILT: f32 = 0.15;
+/// Largest chroma of ground and shapes.
+const CHROMA: f32 = 0.05;
+
+/// One shape of a picture.
+struct Motif {
+    class: usize,
     at: (f32, f32),
+    /// Cosine and sine of its turn.
     turn: (f32, f32),
-    half: (f32, f32),
+    radius: f32,
     colour: Colour,
 }
 
-impl Clutter {
-    fn new(stream: &mut Stream, around: f32) -> Self {
-        let at = (between(stream, -1.0, 1.0), between(stream, -1.0, 1.0));
-        let angle = between(stream, 0.0, core::f32::consts::TAU);
-        let line = stream.below(2) == 0;
-        let half = if line {
-            (between(stream, 0.2, 0.6), between(stream, 0.02, 0.05))
-        } else {
-            (between(stream, 0.05, 0.14), between(stream, 0.05, 0.14))
-        };
-        let luma = around + between(stream, -0.25, 0.25);
-        Clutter { at, turn: (libm::cosf(angle), libm::sinf(angle)), half, colour: colour(stream, luma, 0.15) }
+impl Motif {
+    /// A shape of class `own`, or now and then any, in a cell of width `cell` around `middle`.
+    fn new(stream: &mut Stream, own: usize, middle: (f32, f32), cell: f32, ground_luma: f32) -> Self {
+        let radius = cell * between(stream, 0.42, 0.5);
+        let reach = cell * 0.1;
+        let at = (middle.0 + between(stream, -reach, reach), middle.1 + between(stream, -reach, reach));
+        let angle = stream.below(4) as f32 * core::f32::consts::FRAC_PI_2 + between(stream, -TILT, TILT);
+        let contrast = between(stream, 0.35, 0.45);
+        let lighter = stream.below(2) == 0;
+        let colour = colour(stream, if lighter { ground_luma + contrast } else { ground_luma - contrast }, CHROMA);
+        let class = if stream.uniform() < STRAY { stream.below(CLASSES.len() as u32) as usize } else { own };
+        Motif { class, at, turn: (libm::cosf(angle), libm::sinf(angle)), radius, colour }
     }
 
+    /// Signed distance in picture coordinates; far away any large number.
     fn distance(&self, x: f32, y: f32) -> f32 {
-        let (dx, dy) = (x - self.at.0, y - self.at.1);
-        let along = (dx * self.turn.0 + dy * self.turn.1).abs() - self.half.0;
-        let across = (dy * self.turn.0 - dx * self.turn.1).abs() - self.half.1;
-        along.max(across)
+        let (x, y) = ((x - self.at.0) / self.radius, (y - self.at.1) / self.radius);
+        if x * x + y * y > 2.0 {
+            return f32::INFINITY;
+        }
+        let (cos, sin) = self.turn;
+        shapes::distance(self.class, x * cos + y * sin, y * cos - x * sin) * self.radius
     }
 }
 
@@ -89,35 +103,21 @@ impl Clutter {
 pub fn draw(scene: Scene, side: usize, channels: usize) -> Vec<u8> {
     assert!(matches!(channels, 1 | 3), "1 or 3 channels");
     let stream = &mut Stream::new(scene.seed, Purpose::Drawn, scene.part as u32, scene.index);
-    // Pose, in picture coordinates -1..1.
-    let radius = between(stream, 0.42, 0.68);
-    let reach = 0.95 - radius;
-    let centre = (between(stream, -reach, reach), between(stream, -reach, reach));
-    let angle = between(stream, 0.0, core::f32::consts::TAU);
-    let (cos, sin) = (libm::cosf(angle), libm::sinf(angle));
-    // Colours: at least 0.3 of luma between shape and ground, either way round.
-    let ground_luma = between(stream, 0.2, 0.8);
-    let contrast = between(stream, 0.3, 0.55);
-    let lighter = if ground_luma < 0.35 {
-        true
-    } else if ground_luma > 0.65 {
-        false
-    } else {
-        stream.below(2) == 0
-    };
-    let shape_luma = ground_luma + if lighter { contrast } else { -contrast };
-    let ground = colour(stream, ground_luma, 0.3);
-    let shape = colour(stream, shape_luma, 0.3);
-    // Textures with amplitudes that fall with frequency, as in natural pictures.
-    let field = |stream: &mut Stream, strength: f32| {
-        let strength = between(stream, 0.3, 1.0) * strength;
-        [(2, 0.16), (4, 0.09), (8, 0.05)].map(|(cells, amplitude)| Lattice::new(stream, cells, amplitude * strength))
-    };
-    let ground_field = field(stream, 1.0);
-    let shape_field = field(stream, 0.7);
-    let tint = colour(stream, 1.0, 0.4);
-    let clutter: Vec<Clutter> = (0..2 + stream.below(4)).map(|_| Clutter::new(stream, ground_luma)).collect();
-    let noise = between(stream, 0.01, 0.05);
+    // Ground and shapes keep to a narrow range of brightness and colour, so that what varies most is shape.
+    let ground_luma = between(stream, 0.45, 0.55);
+    let ground = colour(stream, ground_luma, CHROMA);
+    // A texture with amplitudes that fall with frequency, as in natural pictures.
+    let strength = between(stream, 0.05, 0.15);
+    let field = [(2, 0.16), (4, 0.09), (8, 0.05)].map(|(cells, size)| Lattice::new(stream, cells, size * strength));
+    let cell = 2.0 / ACROSS as f32;
+    let motifs: Vec<Motif> = (0..ACROSS * ACROSS)
+        .map(|i| {
+            let middle = |k: usize| cell * (k as f32 + 0.5) - 1.0;
+            let middle = (middle(i % ACROSS), middle(i / ACROSS));
+            Motif::new(stream, scene.class(), middle, cell, ground_luma)
+        })
+        .collect();
+    let noise = between(stream, 0.005, 0.03);
 
     let pixel = 2.0 / side as f32;
     let cover = |distance: f32| (0.5 - distance / pixel).clamp(0.0, 1.0);
@@ -125,21 +125,11 @@ pub fn draw(scene: Scene, side: usize, channels: usize) -> Vec<u8> {
     for (row, column) in (0..side).flat_map(|r| (0..side).map(move |c| (r, c))) {
         let (u, v) = ((column as f32 + 0.5) / side as f32, (row as f32 + 0.5) / side as f32);
         let (x, y) = (2.0 * u - 1.0, 2.0 * v - 1.0);
-        let value = |field: &[Lattice; 3]| field.iter().map(|l| l.at(u, v)).sum::<f32>();
-        let texture = value(&ground_field);
-        let mut here: Colour = core::array::from_fn(|c| ground[c] + texture * tint[c]);
-        let mut blend = |over: Colour, share: f32| {
-            here.iter_mut().zip(over).for_each(|(h, o)| *h += share * (o - *h));
-        };
-        for thing in &clutter {
-            blend(thing.colour, cover(thing.distance(x, y)));
-        }
-        let (dx, dy) = ((x - centre.0) / radius, (y - centre.1) / radius);
-        let distance = shapes::distance(scene.class(), dx * cos + dy * sin, dy * cos - dx * sin) * radius;
-        let share = cover(distance);
-        if share > 0.0 {
-            let shading = value(&shape_field);
-            blend(shape.map(|s| s + shading), share);
+        let texture: f32 = field.iter().map(|l| l.at(u, v)).sum();
+        let mut here: Colour = ground.map(|g| g + texture);
+        for motif in &motifs {
+            let share = cover(motif.distance(x, y));
+            here.iter_mut().zip(motif.colour).for_each(|(h, o)| *h += share * (o - *h));
         }
         if channels == 1 {
             here[0] = here.iter().zip(LUMA).map(|(h, w)| h * w).sum();
