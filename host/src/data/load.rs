@@ -126,7 +126,7 @@ fn key(source: &str, origin: &dyn Origin, shaping: Shaping, limit: Option<usize>
         });
         hash.update(format!("{}\n{size} {time}\n", file.display()));
     }
-    cache::hex(&hash.finalize())
+    crate::digest::hex(&hash.finalize())
 }
 
 fn assemble(name: String, meta: Meta, pixels: Pixels, limit: Option<usize>) -> Result<Dataset> {
