@@ -35,10 +35,9 @@ fn quality(q: &Value) -> String {
     push("centred cosine, 5 % quantile", worst.map(|v| format!("{v:.5}")), verdict);
     push("nearest neighbour agrees", number("/nn_top1_agreement").map(percent), String::new());
     push("ten nearest agree", number("/nn_top10_agreement").map(percent), String::new());
-    for (name, float, integer, gated) in [
-        ("k-NN accuracy", "/knn_float", "/knn_int", false),
-        ("linear probe", "/probe_float", "/probe_int", true),
-    ] {
+    for (name, float, integer, gated) in
+        [("k-NN accuracy", "/knn_float", "/knn_int", false), ("linear probe", "/probe_float", "/probe_int", true)]
+    {
         let (Some(f), Some(i)) = (number(float), number(integer)) else { continue };
         let change = i - f;
         let verdict = if gated {
