@@ -5,6 +5,7 @@ pub mod atomic;
 pub mod bench;
 pub mod cli;
 pub mod data;
+pub mod digest;
 pub mod error;
 pub mod eval;
 pub mod export;

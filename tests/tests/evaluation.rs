@@ -53,6 +53,12 @@ fn evaluates_and_embeds_a_run() {
     }
     assert_eq!(one["margins"].as_array().unwrap().len(), 2);
 
+    let quick = ["--json", "eval", &run, "--no-probe", "--baselines", "none", "--pooling", "mean", "--name", "labels"];
+    let with_labels = facts(&ldae("2", &[&quick[..], &["--supervised", "5"]].concat()));
+    let roles: Vec<&str> = with_labels["rows"].as_array().unwrap().iter().filter_map(|r| r["role"].as_str()).collect();
+    assert_eq!(roles, ["trained", "yardstick"]);
+    assert!(folder.path().join("run/eval/labels.json").is_file());
+
     let npy = folder.path().join("x.npy");
     let made = facts(&ldae("3", &["--json", "embed", &run, "--pooling", "mean", "--out", &npy.display().to_string()]));
     assert_eq!((made["pictures"].as_u64(), made["components"].as_u64()), (Some(220), Some(16)));

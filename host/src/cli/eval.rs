@@ -42,6 +42,9 @@ pub struct Args {
     /// Evaluate raw pixels, PCA latents and the untrained encoder too.
     #[arg(long, value_enum, default_value_t = Baselines::All)]
     baselines: Baselines,
+    /// Also train the same encoder with labels, for STEPS steps (as many as the run when left out), as a yardstick.
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "0")]
+    supervised: Option<u64>,
     /// Which checkpoint of the run.
     #[arg(long, value_parser = ["last", "best"], default_value = "last")]
     checkpoint: String,
@@ -85,7 +88,12 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         memory: args.memory << 20,
     };
     let baselines = matches!(args.baselines, Baselines::All);
-    let evaluation = compare(&subject, &dataset, &Request { poolings, t: args.t, baselines, protocol }, out)?;
+    let evaluation = compare(
+        &subject,
+        &dataset,
+        &Request { poolings, t: args.t, baselines, supervised: args.supervised, protocol },
+        out,
+    )?;
 
     let written = match &subject.run {
         Some(run) => {

@@ -11,6 +11,9 @@ use std::path::PathBuf;
 pub struct Args {
     /// Run directory written by `ldae train`.
     run: PathBuf,
+    /// Pictures to show [default: the run's own]
+    #[arg(long)]
+    data: Option<String>,
     /// Where to write the page; the model card goes beside it [default: RUN/report.html]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -19,7 +22,7 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     let run = RunDir::new(&args.run);
-    let material = report::collect(&run)?;
+    let material = report::collect(&run, args.data.as_deref(), out)?;
     let page = args.out.unwrap_or_else(|| run.report());
     let card = page.with_file_name("card.md");
     report::write(&material, &page, &card)?;

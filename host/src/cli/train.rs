@@ -77,6 +77,9 @@ fn resolve(options: &TrainOptions, out: &Output) -> Result<(TrainConfig, Dataset
     if let Some(note) = note {
         out.note(note);
     }
+    if !dataset.bad.is_empty() {
+        out.warn(format!("{} damaged file(s) skipped; `ldae data` names them", dataset.bad.len()));
+    }
     Ok((config, dataset))
 }
 

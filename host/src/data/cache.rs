@@ -203,12 +203,7 @@ pub(crate) fn fingerprint(meta: &Meta, digests: &[PictureDigest]) -> String {
         hash.update([*part]);
         hash.update(label.to_le_bytes());
     }
-    hex(&hash.finalize())
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    crate::digest::hex(&hash.finalize())
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ fn key(source: &str, origin: &dyn Origin, shaping: Shaping, limit: Option<usize>
         });
         hash.update(format!("{}\n{size} {time}\n", file.display()));
     }
-    cache::hex(&hash.finalize())
+    crate::digest::hex(&hash.finalize())
 }
 
 fn assemble(name: String, meta: Meta, pixels: Pixels, limit: Option<usize>) -> Result<Dataset> {
@@ -142,7 +142,7 @@ fn assemble(name: String, meta: Meta, pixels: Pixels, limit: Option<usize>) -> R
     };
     // A choice of pictures is another data set than the whole.
     let fingerprint = match limit {
-        Some(n) => cache::hex(&Sha256::digest(format!("{fingerprint} limit {n}"))),
+        Some(n) => crate::digest::hex(&Sha256::digest(format!("{fingerprint} limit {n}"))),
         None => fingerprint,
     };
     let [train, mut val, mut test, mut unlabelled] = Part::ALL.map(part);

@@ -35,6 +35,7 @@ mod tests;
 
 pub use augment::{Augment, augment};
 pub use dataset::{BadFile, Dataset, Sizes};
+pub use layout::Part;
 pub use load::{LoadOptions, load, load_with_progress};
 pub use order::order;
 pub use sheet::contact_sheet;

@@ -1,6 +1,6 @@
 //! An exported encoder as an embedder: the device crate's own integer engine, on all cores of the host.
 
-use super::embedder::{Embedder, Vector};
+use super::embedder::{Embedder, Role, Vector};
 use crate::{Error, Result};
 use ldae_device::Encoder;
 use ldae_shared::spec::EncoderSpec;
@@ -62,8 +62,8 @@ impl Embedder for IntegerEncoder<'_> {
         vec![Vector { pooling: Some(self.spec().pooling), dim: self.spec().embedding() as usize }]
     }
 
-    fn is_trained(&self) -> bool {
-        true
+    fn role(&self) -> Role {
+        Role::Trained
     }
 
     fn is_standardised(&self) -> bool {

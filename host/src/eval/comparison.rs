@@ -22,6 +22,8 @@ pub struct Request {
     pub t: u16,
     /// Also evaluate raw pixels, PCA latents and the untrained encoder.
     pub baselines: bool,
+    /// Also train the same encoder with labels for so many steps (0: as many as the run), and evaluate it.
+    pub supervised: Option<u64>,
     /// How everything is measured.
     pub protocol: Protocol,
 }
@@ -29,7 +31,7 @@ pub struct Request {
 impl Default for Request {
     fn default() -> Self {
         // t = 10 of 1000 on the clean picture: METHOD.md section 1.
-        Request { poolings: Vec::new(), t: 10, baselines: true, protocol: Protocol::default() }
+        Request { poolings: Vec::new(), t: 10, baselines: true, supervised: None, protocol: Protocol::default() }
     }
 }
 
@@ -60,11 +62,19 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
         embedders.push(&latents);
         embedders.push(&pixels);
     }
+    let yardstick;
+    if let Some(steps) = request.supervised {
+        yardstick = subject.supervised(dataset, request.t, &poolings, steps, out)?;
+        embedders.push(&yardstick);
+    }
     let rows = evaluate(&embedders, &pictures, &request.protocol, out)?;
-    let mut not_run = vec![NotRun {
-        embedding: "the same encoder trained with labels".into(),
-        reason: "supervised training is not part of this version".into(),
-    }];
+    let mut not_run = Vec::new();
+    if request.supervised.is_none() {
+        not_run.push(NotRun {
+            embedding: "trained with labels".into(),
+            reason: "--supervised trains the same encoder with labels (as long as the run did)".into(),
+        });
+    }
     if !request.baselines {
         not_run.push(NotRun {
             embedding: "untrained encoder, PCA latents, raw pixels".into(),

@@ -26,6 +26,18 @@ impl Vector {
     }
 }
 
+/// What an embedding is in a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The encoder under evaluation.
+    Trained,
+    /// What it has to beat.
+    Baseline,
+    /// The same encoder trained with labels: what could be reached, not what has to be beaten.
+    Yardstick,
+}
+
 /// Turns one picture into one or more vectors, all from one pass.
 pub trait Embedder: Sync {
     /// As it stands in reports: "trained, float", "raw pixels".
@@ -37,9 +49,9 @@ pub trait Embedder: Sync {
     /// The vectors, in a fixed order.
     fn vectors(&self) -> Vec<Vector>;
 
-    /// True for the encoder under evaluation, false for a baseline.
-    fn is_trained(&self) -> bool {
-        false
+    /// What it is in the comparison.
+    fn role(&self) -> Role {
+        Role::Baseline
     }
 
     /// True when the vectors are standardised already, by the encoder itself (exported encoders, NUMERICS.md rule 9).

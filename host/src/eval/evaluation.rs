@@ -1,6 +1,6 @@
 //! The table of one evaluation: every embedding with the same pictures, the same k-NN and the same probe.
 
-use super::embedder::{Embedder, Vector, embed};
+use super::embedder::{Embedder, Role, Vector, embed};
 use super::margin::Margin;
 use super::{Features, knn, probe, standardise};
 use crate::cli::Output;
@@ -38,8 +38,8 @@ impl Default for Protocol {
 pub struct Row {
     /// What was evaluated: "trained, float", "raw pixels".
     pub embedding: String,
-    /// True for the encoder under evaluation, false for a baseline.
-    pub trained: bool,
+    /// What it is in the comparison.
+    pub role: Role,
     /// "mean", "mean-std", "grid2x2" or "flat".
     pub pooling: &'static str,
     /// Components.
@@ -189,7 +189,7 @@ fn score(
     };
     Ok(Row {
         embedding: embedder.name(),
-        trained: embedder.is_trained(),
+        role: embedder.role(),
         pooling: vector.pooling_name(),
         components: vector.dim,
         train: train.rows(),
@@ -285,7 +285,7 @@ mod tests {
     fn the_table_lists_everything() {
         let row = Row {
             embedding: "raw pixels".into(),
-            trained: false,
+            role: Role::Baseline,
             pooling: "flat",
             components: 3072,
             train: 50_000,

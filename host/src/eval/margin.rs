@@ -1,6 +1,7 @@
 //! By how much the trained encoder beats, or loses to, the best baseline with the same pooling: the one line that
 //! decides whether training was worth it (METHOD.md section 4).
 
+use super::embedder::Role;
 use super::evaluation::Row;
 use serde::Serialize;
 use std::fmt;
@@ -24,9 +25,9 @@ pub struct Margin {
 pub fn margins(rows: &[Row]) -> Vec<Margin> {
     let score = |r: &Row| r.probe.unwrap_or(r.knn);
     rows.iter()
-        .filter(|r| r.trained)
+        .filter(|r| r.role == Role::Trained)
         .filter_map(|trained| {
-            let same = rows.iter().filter(|r| !r.trained && r.pooling == trained.pooling);
+            let same = rows.iter().filter(|r| r.role == Role::Baseline && r.pooling == trained.pooling);
             let best = same.max_by(|a, b| score(a).total_cmp(&score(b)))?;
             Some(Margin {
                 embedding: trained.embedding.clone(),
@@ -58,10 +59,10 @@ impl fmt::Display for Margin {
 mod tests {
     use super::*;
 
-    fn row(embedding: &str, trained: bool, pooling: &'static str, probe: f64) -> Row {
+    fn row(embedding: &str, role: Role, pooling: &'static str, probe: f64) -> Row {
         Row {
             embedding: embedding.into(),
-            trained,
+            role,
             pooling,
             components: 1,
             train: 1,
@@ -77,11 +78,12 @@ mod tests {
     #[test]
     fn the_best_baseline_of_the_same_pooling_counts() {
         let rows = [
-            row("trained, float", true, "mean", 0.50),
-            row("untrained", false, "mean", 0.30),
-            row("PCA", false, "mean", 0.52),
-            row("pixels", false, "flat", 0.90),
-            row("trained, integer", true, "grid2x2", 0.40),
+            row("trained, float", Role::Trained, "mean", 0.50),
+            row("untrained", Role::Baseline, "mean", 0.30),
+            row("PCA", Role::Baseline, "mean", 0.52),
+            row("pixels", Role::Baseline, "flat", 0.90),
+            row("with labels", Role::Yardstick, "mean", 0.95),
+            row("trained, integer", Role::Trained, "grid2x2", 0.40),
         ];
         let m = margins(&rows);
         assert_eq!((m.len(), m[0].baseline.as_str()), (1, "PCA"));

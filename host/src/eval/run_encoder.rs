@@ -8,7 +8,7 @@
 //! width `[W]`. A picture's result depends on nothing but the picture.
 
 use super::activation::{gelu, silu, softmax};
-use super::embedder::{Embedder, Vector};
+use super::embedder::{Embedder, Role, Vector};
 use super::pooling::{self, pool};
 use crate::model::positions::{positions, time_features};
 use crate::model::{NORM_EPSILON, Weights};
@@ -65,7 +65,7 @@ struct Block {
 /// An encoder of [`Weights`] at one time step.
 pub struct RunEncoder {
     name: String,
-    trained: bool,
+    role: Role,
     spec: EncoderSpec,
     grid: PatchGrid,
     poolings: Vec<Pooling>,
@@ -105,7 +105,7 @@ impl RunEncoder {
         let (project, embed) = front_end(weights, &spec)?;
         Ok(RunEncoder {
             name: name.to_owned(),
-            trained: false,
+            role: Role::Baseline,
             spec,
             grid,
             poolings: poolings.to_vec(),
@@ -116,10 +116,10 @@ impl RunEncoder {
         })
     }
 
-    /// Marks it as the encoder under evaluation.
+    /// The same encoder in another role; it starts as a baseline.
     #[must_use]
-    pub fn trained(self) -> Self {
-        RunEncoder { trained: true, ..self }
+    pub fn with_role(self, role: Role) -> Self {
+        RunEncoder { role, ..self }
     }
 
     /// Tokens after the final LayerNorm, [N, W].
@@ -143,8 +143,8 @@ impl Embedder for RunEncoder {
         self.name.clone()
     }
 
-    fn is_trained(&self) -> bool {
-        self.trained
+    fn role(&self) -> Role {
+        self.role
     }
 
     fn takes(&self) -> (usize, usize) {

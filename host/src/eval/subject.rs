@@ -1,7 +1,9 @@
 //! What is evaluated or embedded with: a run directory or an exported `.ldae` file, with everything the baselines need.
 
 use super::artifact::IntegerEncoder;
+use super::embedder::Role;
 use super::run_encoder::RunEncoder;
+use crate::cli::Output;
 use crate::data::{Dataset, LoadOptions};
 use crate::error::Context;
 use crate::model::pca::{self, PatchPca};
@@ -87,7 +89,7 @@ impl Subject {
     /// # Errors
     /// t lies outside 0 to 1000, or the grid has no such pooling.
     pub fn float(&self, t: u16, poolings: &[Pooling]) -> Result<Option<RunEncoder>> {
-        let open = |w| RunEncoder::new("trained, float", w, t, poolings).map(RunEncoder::trained);
+        let open = |w| RunEncoder::new("trained, float", w, t, poolings).map(|e| e.with_role(Role::Trained));
         self.weights.as_ref().map(open).transpose()
     }
 
@@ -119,6 +121,30 @@ impl Subject {
         let zero = RunEncoder::new("untrained, zero gates", &weights, t, poolings)?;
         randomise_gates(&mut weights, seed);
         Ok([zero, RunEncoder::new("untrained, random gates", &weights, t, poolings)?])
+    }
+
+    /// The same encoder trained with labels from the run's initial weights, for `steps` steps (as many as the run when
+    /// 0).
+    ///
+    /// # Errors
+    /// It is no run, the pictures are not the run's own, or as [`Subject::float`].
+    pub fn supervised(
+        &self,
+        dataset: &Dataset,
+        t: u16,
+        poolings: &[Pooling],
+        steps: u64,
+        out: &Output,
+    ) -> Result<RunEncoder> {
+        let (Some(config), true) = (&self.config, self.is_run()) else {
+            return Err(Error::new("only a run says how to train the same encoder with labels")
+                .hint("evaluate the run directory, or leave out --supervised"));
+        };
+        let steps = if steps == 0 { config.optimiser.steps } else { steps };
+        let device = crate::train::device::choose("auto")?;
+        let trained = crate::train::supervised(config, dataset, &self.pca(dataset)?, steps, &device, out)?;
+        let encoder = RunEncoder::new("trained with labels", &trained.weights, t, poolings)?;
+        Ok(encoder.with_role(Role::Yardstick))
     }
 
     /// The PCA of the run, or one fitted on the training pictures.

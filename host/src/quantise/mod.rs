@@ -7,7 +7,7 @@
 
 mod build;
 mod calibrate;
-pub(crate) mod correct;
+mod correct;
 mod dense;
 mod factor;
 mod float;
@@ -18,6 +18,7 @@ mod range;
 mod tests;
 
 pub use calibrate::{MIN_PICTURES, Statistics, calibrate};
+pub(crate) use correct::aligned;
 pub use correct::quantise;
 pub use dense::Dense;
 pub use float::{FloatBlock, FloatEncoder};

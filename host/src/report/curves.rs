@@ -67,11 +67,10 @@ fn curves(metrics: &[Value]) -> String {
     } else {
         let best = knn.iter().fold((0.0, f64::MIN), |a, b| if b.1 > a.1 { *b } else { a });
         let caption = format!(
-            "k-NN accuracy during training (labels are used here only, never by the training). Best {} at step {}.",
-            percent(best.1),
-            best.0
+            "k-NN accuracy during training (labels are used here only, never by the training). Best {:.2} % at step {}.",
+            best.1, best.0
         );
-        let points = knn.iter().map(|p| (p.0, as_percent(p.1))).collect();
+        let points = knn.clone();
         body.push_str(&figure(&plot("k-NN accuracy, %", points, false, (960.0, 220.0)), &caption));
     }
     body.push_str("<div class=\"columns\">");
@@ -94,14 +93,9 @@ fn curves(metrics: &[Value]) -> String {
     body
 }
 
-/// Accuracies come as fractions or as percent; both are shown in percent.
-pub fn as_percent(value: f64) -> f64 {
-    if value.abs() <= 1.0 { 100.0 * value } else { value }
-}
-
-/// [`as_percent`] with its sign.
-pub fn percent(value: f64) -> String {
-    format!("{:.2} %", as_percent(value))
+/// A share (0 to 1) in percent.
+pub fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The few numbers at the top of the page and the card.
 
-use super::curves::{percent, series};
+use super::curves::series;
 use super::material::Material;
 use super::page::{Section, headline, missing};
 use serde_json::Value;
@@ -18,13 +18,13 @@ pub fn numbers(material: &Material) -> Vec<(String, String)> {
         push("last loss", loss.last().map(|p| format!("{:.4}", p.1)));
         push("optimiser steps", loss.last().map(|p| format!("{}", p.0)));
         let best = series(metrics, "knn").into_iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
-        push("best k-NN in training", best.is_finite().then(|| percent(best)));
+        push("best k-NN in training", best.is_finite().then(|| format!("{best:.2} %")));
     }
     if let Ok(q) = &material.quality {
-        let number = |key: &str| q.get(key).and_then(Value::as_f64);
-        push("k-NN float", number("knn_float").map(percent));
-        push("k-NN integer", number("knn_int").map(percent));
-        push("integer cosine, 5 % quantile", number("cosine_q05").map(|v| format!("{v:.5}")));
+        let number = |path: &str| q.pointer(path).and_then(Value::as_f64);
+        push("k-NN float", number("/knn_float").map(|v| format!("{v:.2} %")));
+        push("k-NN integer", number("/knn_int").map(|v| format!("{v:.2} %")));
+        push("integer cosine, 5 % quantile", number("/cosine_q05").map(|v| format!("{v:.5}")));
     }
     if let Some((_, bytes, _)) = material.artifacts.first() {
         push("artifact", Some(format!("{:.1} KB", *bytes as f64 / 1024.0)));

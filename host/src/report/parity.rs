@@ -21,7 +21,7 @@ pub fn float_integer(material: &Material) -> Section {
 }
 
 fn quality(q: &Value) -> String {
-    let number = |key: &str| q.get(key).and_then(Value::as_f64);
+    let number = |path: &str| q.pointer(path).and_then(Value::as_f64);
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut push = |what: &str, value: Option<String>, gate: String| {
         if let Some(value) = value {
@@ -29,23 +29,23 @@ fn quality(q: &Value) -> String {
         }
     };
     let gate = |ok: bool, text: String| format!("{text}: {}", if ok { "met" } else { "MISSED" });
-    push("centred cosine, median", number("cosine_median").map(|v| format!("{v:.5}")), String::new());
-    let worst = number("cosine_q05");
+    push("centred cosine, median", number("/cosine_median").map(|v| format!("{v:.5}")), String::new());
+    let worst = number("/cosine_q05");
     let verdict = worst.map(|v| gate(v >= COSINE_GATE, format!("≥ {COSINE_GATE}"))).unwrap_or_default();
     push("centred cosine, 5 % quantile", worst.map(|v| format!("{v:.5}")), verdict);
-    push("nearest neighbour agrees", number("nn_top1_agreement").map(percent), String::new());
-    push("ten nearest agree", number("nn_top10_agreement").map(percent), String::new());
+    push("nearest neighbour agrees", number("/nn_top1_agreement").map(percent), String::new());
+    push("ten nearest agree", number("/nn_top10_agreement").map(percent), String::new());
     for (name, float, integer, gated) in
-        [("k-NN accuracy", "knn_float", "knn_int", false), ("linear probe", "probe_float", "probe_int", true)]
+        [("k-NN accuracy", "/knn_float", "/knn_int", false), ("linear probe", "/probe_float", "/probe_int", true)]
     {
         let (Some(f), Some(i)) = (number(float), number(integer)) else { continue };
-        let change = super::curves::as_percent(i) - super::curves::as_percent(f);
+        let change = i - f;
         let verdict = if gated {
             gate(change.abs() <= PROBE_GATE_POINTS, format!("change {change:+.2} points, within {PROBE_GATE_POINTS}"))
         } else {
             format!("change {change:+.2} points")
         };
-        push(name, Some(format!("float {}, integer {}", percent(f), percent(i))), verdict);
+        push(name, Some(format!("float {f:.2} %, integer {i:.2} %")), verdict);
     }
     let mut body = paragraph(
         "The integer encoder is the one that boards run; every number here is from the device crate's own engine, against the same \
@@ -57,28 +57,11 @@ fn quality(q: &Value) -> String {
     body
 }
 
-/// `cosine_histogram`: either counts over `[low, high]` or pairs (value, count).
+/// `cosine_histogram`: `counts[i]` pictures between `edges[i]` and `edges[i + 1]`.
 fn histogram(q: &Value) -> Option<String> {
-    let value = q.get("cosine_histogram")?;
-    let numbers = |v: &Value| v.as_array().map(|a| a.iter().filter_map(Value::as_f64).collect::<Vec<f64>>());
-    let points: Vec<(f64, f64)> = match value {
-        Value::Array(items) if items.iter().all(Value::is_array) => {
-            items.iter().filter_map(|p| Some((p.get(0)?.as_f64()?, p.get(1)?.as_f64()?))).collect()
-        }
-        Value::Object(o) => {
-            let counts = numbers(o.get("counts")?)?;
-            let edges = o.get("edges").and_then(numbers);
-            let low = o.get("low").or(o.get("min")).and_then(Value::as_f64);
-            let high = o.get("high").or(o.get("max")).and_then(Value::as_f64);
-            let centre = |i: usize| match (&edges, low, high) {
-                (Some(e), _, _) => Some(0.5 * (e.get(i)? + e.get(i + 1)?)),
-                (None, Some(l), Some(h)) => Some(l + (h - l) * (i as f64 + 0.5) / counts.len() as f64),
-                _ => None,
-            };
-            counts.iter().enumerate().filter_map(|(i, c)| Some((centre(i)?, *c))).collect()
-        }
-        _ => return None,
-    };
+    let numbers = |path| Some(q.pointer(path)?.as_array()?.iter().filter_map(Value::as_f64).collect::<Vec<f64>>());
+    let (edges, counts) = (numbers("/cosine_histogram/edges")?, numbers("/cosine_histogram/counts")?);
+    let points = edges.windows(2).zip(counts).map(|(e, count)| (0.5 * (e[0] + e[1]), count)).collect();
     let plot = Plot {
         x_label: "centred cosine between float and integer embedding".into(),
         y_label: "pictures".into(),
@@ -165,7 +148,7 @@ mod tests {
 
     #[test]
     fn gates_are_judged_from_the_numbers() {
-        let met = quality(&serde_json::json!({"cosine_q05": 0.9994, "probe_float": 0.4625, "probe_int": 0.4620}));
+        let met = quality(&serde_json::json!({"cosine_q05": 0.9994, "probe_float": 46.25, "probe_int": 46.20}));
         assert!(met.contains("0.999: met") && met.contains("within 0.3: met"), "{met}");
         let missed = quality(&serde_json::json!({"cosine_q05": 0.99, "probe_float": 46.25, "probe_int": 45.0}));
         assert!(missed.contains("0.999: MISSED") && missed.contains("within 0.3: MISSED"), "{missed}");

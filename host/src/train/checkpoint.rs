@@ -5,7 +5,7 @@
 //! ([`Header`]) that ends with a sha256 over its own text and all names, shapes and values: a damaged file is refused.
 //! Nothing depends on the clock.
 
-use super::config::{TrainConfig, hex};
+use super::config::TrainConfig;
 use super::optimiser::State;
 use crate::error::{Context, Result};
 use crate::model::layout::{Parameter, layout};
@@ -281,5 +281,5 @@ fn digest(body: &str, tensors: &Tensors) -> String {
             hash.update(value.to_le_bytes());
         }
     }
-    hex(&hash.finalize())
+    crate::digest::hex(&hash.finalize())
 }

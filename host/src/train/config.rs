@@ -7,7 +7,6 @@ use crate::run_dir::RunDir;
 use crate::{Error, atomic};
 use ldae_shared::spec::{EncoderSpec, Pooling};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// Version of the meaning of these fields.
 pub const CONFIG_FORMAT: u32 = 1;
@@ -193,7 +192,7 @@ impl TrainConfig {
     /// # Errors
     /// It cannot be written as TOML (never, for a configuration that was resolved).
     pub fn hash(&self) -> Result<String> {
-        Ok(hex(&Sha256::digest(self.to_toml()?)))
+        Ok(crate::digest::sha256_hex(self.to_toml()?.as_bytes()))
     }
 
     fn to_toml(&self) -> Result<String> {
@@ -237,8 +236,3 @@ impl TrainConfig {
 
 /// Names of the poolings, for hints.
 pub const POOLINGS: &str = "use mean, mean-std or grid2x2";
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}

@@ -20,8 +20,13 @@ const BOARD_LEARNING_RATE: f64 = 1e-3;
 const WARMUP_SHARE: f64 = 0.05;
 /// Decay of the moving average (DiT); short runs follow faster, see [`super::optimiser`].
 const AVERAGE_DECAY: f64 = 0.9999;
-/// Rows (tokens) of one part of a batch: its activations then stay in a core's cache.
+/// Largest number of rows (tokens) in one part of a batch: its activations then stay in a core's cache.
 const ROWS_PER_PART: usize = 1024;
+/// Parts that a batch is cut into at least, so that up to this many cores have work; parts of 128 rows were measured
+/// to cost no more than parts of 1024.
+const MIN_PARTS: usize = 8;
+/// Pictures of a part below which it is not cut further.
+const MIN_PART: usize = 4;
 /// Patches of the PCA sample: 500 per value at P = 192.
 const PCA_PATCHES: usize = 100_000;
 /// k-NN checks in a run.
@@ -108,7 +113,7 @@ pub struct TrainOptions {
     /// Augmentation of training pictures [default: flip]
     #[arg(long, help_heading = "Optimisation")]
     pub augment: Option<Augment>,
-    /// Parts a batch is cut into for the cores of a CPU [default: parts of about 1024 tokens]
+    /// Parts a batch is cut into for the cores of a CPU [default: at least 8, of at most 1024 tokens]
     #[arg(long, help_heading = "Optimisation")]
     pub shards: Option<usize>,
     /// Patches the PCA is fitted on [default: 100000]
@@ -273,6 +278,7 @@ impl TrainOptions {
         let whole = |every: u64| every.div_ceil(log_every) * log_every;
         let tokens = e.tokens().max(1) as usize;
         let part = (ROWS_PER_PART / tokens).max(1);
+        let shards = batch.div_ceil(part).max(MIN_PARTS.min(batch / MIN_PART));
         let mut config = TrainConfig {
             format: CONFIG_FORMAT,
             recipe: RECIPE.to_owned(),
@@ -304,7 +310,7 @@ impl TrainOptions {
                 seed: self.seed.unwrap_or(1),
                 steps,
                 batch,
-                shards: self.shards.unwrap_or(batch.div_ceil(part)).clamp(1, batch),
+                shards: self.shards.unwrap_or(shards).clamp(1, batch),
                 learning_rate,
                 warmup: self.warmup.unwrap_or((steps as f64 * WARMUP_SHARE).round() as u64),
                 weight_decay: self.weight_decay.unwrap_or(0.0),

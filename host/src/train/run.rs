@@ -201,6 +201,10 @@ impl Trainer<'_> {
         bar.set_position(self.state.step * o.batch as u64);
         bar.reset_eta();
         let mut interval = Interval::default();
+        if self.state.step == 0 {
+            // The untrained encoder, where every curve starts.
+            self.check_health()?;
+        }
         let mut since = (Instant::now(), self.state.step);
         while self.state.step < o.steps.min(stop) {
             let step = self.batches.step(self.state.step);
@@ -264,7 +268,7 @@ impl Trainer<'_> {
         ))
     }
 
-    /// k-NN and collapse check of the averaged weights; keeps `best`.
+    /// k-NN and collapse check of the averaged weights; keeps `best`, for which the untrained encoder is no candidate.
     fn check_health(&mut self) -> Result<()> {
         let step = self.state.step;
         let health = self.monitor.check(&self.state.average)?;
@@ -277,6 +281,10 @@ impl Trainer<'_> {
         }))?;
         let knn = health.knn.map_or(String::new(), |k| format!(" k-NN {k:.1} %"));
         self.log.line(&format!("step {step}{knn} effective rank {:.1}", health.effective_rank));
+        self.last_health = Some(health);
+        if step == 0 {
+            return Ok(());
+        }
         if health.collapsed() {
             let text = format!(
                 "the embeddings collapsed at step {step} (spread {:.4}, effective rank {:.2}): a smaller --lr or more varied pictures may help",
@@ -287,7 +295,6 @@ impl Trainer<'_> {
         }
         let (metric, value) = health.knn.map_or(("loss", self.last_loss as f32), |knn| ("knn", knn as f32));
         let better = self.best.as_ref().is_none_or(|b| if metric == "knn" { value > b.value } else { value < b.value });
-        self.last_health = Some(health);
         if better {
             self.best = Some(Best { metric: metric.to_owned(), value, step });
             self.checkpoint()?.save(&self.run.checkpoint("best"))?;

@@ -15,7 +15,7 @@ pub struct Gradients {
 
 /// Gradient of the mean of `losses` over 0..`count` at `parameters`, in `shards` parts.
 ///
-/// `losses` computes the losses [B] of a range of the batch from its own leaves. Every part has leaves of its own: graphs
+/// `losses` computes the losses `[B]` of a range of the batch from its own leaves. Every part has leaves of its own: graphs
 /// that share no node run without waiting for each other. The result depends on `shards`, not on the number of workers.
 pub fn mean_gradients(
     workers: &Workers,
