@@ -1,17 +1,22 @@
 //! `drawn`: pictures the program draws itself, so that a machine without any data can run everything.
 //!
-//! Ten classes that differ in shape alone. A picture is a loose grid of small shapes, two in five of them of its own
-//! class and the others of any; place, turn, size, contrast (lighter or darker than the ground), tint, ground texture and
-//! noise are random and independent of the class. So mean colour says nothing, pixel-by-pixel comparison little (k-NN
-//! about 20 %, the test below), and an embedding is good as far as it tells which shapes there are, wherever they lie.
-//! Every picture is a pure function of (seed, split, index): the Philox stream (seed, `Drawn`, split, index); all
-//! mathematics is f32 through the `libm` crate, so the bits are the same everywhere.
+//! Ten classes of texture. A picture is a wall of 8 x 8 tiles, each showing one of the 16 vectors of its class's basis
+//! (patterns.rs); which one, light or dark, its tint, the ground's colour and texture, contrast, noise and now and then
+//! a tile of another class are random and independent of the class. All classes have the same mean and the same
+//! covariance, so mean colour, raw pixels and PCA latents say next to nothing about the class, whatever the pooling: what
+//! an encoder tells about it beyond its own untrained state, it has learnt. Every picture is a pure function of (seed,
+//! split, index): the Philox stream (seed, `Drawn`, split, index); all mathematics is plain f32 sums and
+//! products, so the bits are the same everywhere.
+//!
+//! Measured (preset xs, 4000 pictures, 20 epochs, 2 CPU cores, 3 minutes; with no stray tiles; k-NN on 2000 / 1000 pictures,
+//! mean and deviation pooled): trained 43.5 %, untrained 31.3 % (zero gates) and 18.7 % (random gates), PCA latents
+//! 21.8 %, raw pixels 14.8 %; linear probe 43.6, 17.9, 16.1, 12.5 and 9.6 %. Chance is 10 %.
 
 mod paint;
-mod shapes;
+mod patterns;
 
 pub use paint::draw;
-pub use shapes::CLASSES;
+pub use patterns::CLASSES;
 
 use super::layout::Part;
 use super::origin::{Chunk, Origin, Payload, Raw};
@@ -133,7 +138,7 @@ mod tests {
         let labels = |s: &Split| s.labels().unwrap().to_vec();
         let accuracy =
             100.0 * knn::accuracy(&pixels(train), &labels(train), &pixels(test), &labels(test), knn::K).unwrap();
-        assert!((12.0..30.0).contains(&accuracy), "{accuracy}");
+        assert!((8.0..25.0).contains(&accuracy), "{accuracy}");
     }
 
     /// Mean colours of the classes lie within 3 of 255 levels (chance alone spreads 800 pictures a class by about 1.5).
