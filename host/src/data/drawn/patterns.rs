@@ -56,7 +56,7 @@ fn diagonal(vector: u32, row: usize, column: usize) -> f32 {
     // Pair k of a tile: (row, column) and (row ^ 1, column ^ 1), with even rows as first partners.
     let pair = vector as usize / 2;
     let (first_row, first_column) = (pair / 4 * 2, pair % 4);
-    let opposite = if vector % 2 == 0 { 1.0 } else { -1.0 };
+    let opposite = if vector.is_multiple_of(2) { 1.0 } else { -1.0 };
     match (row, column) {
         at if at == (first_row, first_column) => 2.0 * SQRT2,
         at if at == (first_row + 1, first_column ^ 1) => 2.0 * SQRT2 * opposite,
