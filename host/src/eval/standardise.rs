@@ -46,6 +46,12 @@ impl Standardiser {
         Standardiser { mean: mean.iter().map(|&m| m as f32).collect(), factor }
     }
 
+    /// From means and deviations measured elsewhere; a component without deviation becomes 0.
+    pub fn new(mean: &[f32], deviation: &[f32]) -> Self {
+        let factor = deviation.iter().map(|&d| if d > 0.0 { 1.0 / d } else { 0.0 }).collect();
+        Standardiser { mean: mean.to_vec(), factor }
+    }
+
     /// Standardises in place. Constant components of the training features become 0.
     pub fn apply(&self, features: &mut Features) {
         assert_eq!(features.dim(), self.mean.len(), "features of another embedding");

@@ -68,14 +68,16 @@ pub fn export(weights: &Weights, dataset: &Dataset, options: &Options, path: &Pa
             pictures.len()
         ));
     }
+    let float = float.equalised(&pictures);
     let statistics = calibrate(&float, &pictures, out)?;
     let (mut desc, layers) = quantise(&float, &statistics, &pictures, out)?;
     desc.pca_basis = pca_basis(weights, &float.spec);
     desc.provenance = provenance(dataset, options, pictures.len());
     desc.vectors = vectors::make(&desc, options.vectors)?;
     let bytes = write(&desc)?;
-    let quality =
-        (options.compare > 0).then(|| quality::measure(weights, &bytes, dataset, options, layers, out)).transpose()?;
+    let quality = (options.compare > 0)
+        .then(|| quality::measure(weights, &bytes, dataset, options, (&statistics, layers), out))
+        .transpose()?;
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).context(|| format!("cannot create {}", folder.display()))?;
     }

@@ -30,6 +30,8 @@ pub(super) struct BlockScales {
     pub logits: f64,
     pub attention: f64,
     pub fc1: f64,
+    /// Code of a zero: a GELU input x has the code x/fc1 + fc1_zero.
+    pub fc1_zero: f64,
     pub gelu: f64,
     /// Value of a GELU code c is `gelu·(c + offset)` (rule 7).
     pub gelu_offset: i32,
@@ -48,7 +50,8 @@ impl Scales {
             .map(|(i, block)| {
                 let clip = |stage| statistics.clip(i, stage) / 127.0;
                 let logits = statistics.largest(TapId::Block(i as u16, BlockStage::Logits)) / 127.0;
-                let fc1 = at_most(clip(BlockStage::Fc1), &block.fc1, NORM_SCALE);
+                let (low, high) = statistics.fc1_ranges[i];
+                let fc1 = at_most(f64::from(high - low) / 254.0, &block.fc1, NORM_SCALE);
                 let qkv = |stage| at_most(clip(stage), &block.qkv, NORM_SCALE);
                 let (q, k, v) = (qkv(BlockStage::Q), qkv(BlockStage::K), qkv(BlockStage::V));
                 let inner = q * k / f64::from(s.head_width()).sqrt();
@@ -61,6 +64,7 @@ impl Scales {
                     logits: logits.max(inner / MAX_FACTOR),
                     attention: clip(BlockStage::Attention).max(v / 32768.0 / MAX_FACTOR),
                     fc1,
+                    fc1_zero: -f64::from(low + high) / 2.0 / fc1,
                     gelu,
                     // Code −127 stands for the lowest value.
                     gelu_offset: (lowest / gelu).round() as i32 + 127,
@@ -145,10 +149,17 @@ fn block(s: &ldae_shared::spec::EncoderSpec, b: &FloatBlock, scales: &BlockScale
         softmax: softmax_table(scales.logits),
         values: nearest(scales.v / 32768.0 / scales.attention),
         proj: run(&b.proj, scales.attention, &|_| stream, 0.0),
-        fc1: run(&b.fc1, NORM_SCALE, &|_| scales.fc1, 0.0),
+        fc1: run(&shifted(&b.fc1, scales.fc1 * scales.fc1_zero), NORM_SCALE, &|_| scales.fc1, 0.0),
         gelu: gelu_table(scales),
         fc2: run(&b.fc2, scales.gelu, &|_| stream, f64::from(scales.gelu_offset)),
     }
+}
+
+/// The same layer with `shift` added to every output.
+fn shifted(dense: &Dense, shift: f64) -> Dense {
+    let mut d = dense.clone();
+    d.bias.iter_mut().for_each(|b| *b = (f64::from(*b) + shift) as f32);
+    d
 }
 
 /// exp(−d·scale) of 65535 (rule 6).
@@ -159,7 +170,7 @@ fn softmax_table(scale: f64) -> Vec<u16> {
 /// Code to code (rule 7), indexed by the input code as u8.
 fn gelu_table(scales: &BlockScales) -> Vec<i8> {
     let code = |index: u16| {
-        let x = f64::from(index as u8 as i8) * scales.fc1;
+        let x = (f64::from(index as u8 as i8) - scales.fc1_zero) * scales.fc1;
         let y = f64::from(gelu(x as f32)) / scales.gelu - f64::from(scales.gelu_offset);
         y.round().clamp(-127.0, 127.0) as i8
     };

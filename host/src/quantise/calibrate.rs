@@ -32,6 +32,8 @@ pub struct Statistics {
     pub(super) latent_clips: Vec<f32>,
     /// Clip of the stages in [`RANGED`] by tap index; for GELU the distance from `gelu_lowest`.
     clips: Vec<f32>,
+    /// Range of GELU inputs of each block that loses least behind the GELU.
+    pub(super) fc1_ranges: Vec<(f32, f32)>,
     /// Largest magnitude by tap index (stream and logits use it).
     largest: Vec<f32>,
     /// Lowest GELU output of each block.
@@ -92,7 +94,9 @@ struct Ranges {
     largest: Vec<f32>,
     latents: Vec<f32>,
     gelu_lowest: Vec<f32>,
+    fc1_lowest: Vec<f32>,
     sums: Vec<Vec<f64>>,
+    squares: Vec<Vec<f64>>,
     pooled: Vec<f32>,
 }
 
@@ -104,7 +108,9 @@ impl Ranges {
             largest: vec![0.0; taps],
             latents: vec![0.0; s.rank as usize],
             gelu_lowest: vec![0.0; s.depth as usize],
+            fc1_lowest: vec![0.0; s.depth as usize],
             sums: vec![Vec::new(); taps],
+            squares: vec![Vec::new(); taps],
             pooled: Vec::new(),
         };
         for picture in pictures {
@@ -119,15 +125,25 @@ impl Ranges {
                         r.latents.iter_mut().zip(row).for_each(|(m, v)| *m = m.max(v.abs()));
                     }
                 }
-                if let TapId::Block(block, BlockStage::Gelu) = id {
-                    let lowest = &mut r.gelu_lowest[block as usize];
+                let lowest = match id {
+                    TapId::Block(block, BlockStage::Gelu) => Some(&mut r.gelu_lowest[block as usize]),
+                    TapId::Block(block, BlockStage::Fc1) => Some(&mut r.fc1_lowest[block as usize]),
+                    _ => None,
+                };
+                if let Some(lowest) = lowest {
                     *lowest = data.iter().copied().fold(*lowest, f32::min);
                 }
                 if is_corrected(id) {
-                    let sums = &mut r.sums[index];
+                    let (sums, squares) = (&mut r.sums[index], &mut r.squares[index]);
                     sums.resize(width_of(s, id), 0.0);
+                    squares.resize(width_of(s, id), 0.0);
+                    let channels = first..first + width;
                     for row in data.chunks_exact(width) {
-                        sums[first..first + width].iter_mut().zip(row).for_each(|(s, &v)| *s += f64::from(v));
+                        let pairs = sums[channels.clone()].iter_mut().zip(&mut squares[channels.clone()]);
+                        for ((sum, square), &v) in pairs.zip(row) {
+                            *sum += f64::from(v);
+                            *square += f64::from(v) * f64::from(v);
+                        }
                     }
                 }
             });
@@ -142,9 +158,13 @@ impl Ranges {
         let max = |a: &mut Vec<f32>, b: &[f32]| a.iter_mut().zip(b).for_each(|(a, b)| *a = a.max(*b));
         max(&mut self.largest, &other.largest);
         max(&mut self.latents, &other.latents);
-        self.gelu_lowest.iter_mut().zip(&other.gelu_lowest).for_each(|(a, b)| *a = a.min(*b));
-        for (a, b) in self.sums.iter_mut().zip(&other.sums) {
-            a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        let min = |a: &mut Vec<f32>, b: &[f32]| a.iter_mut().zip(b).for_each(|(a, b)| *a = a.min(*b));
+        min(&mut self.gelu_lowest, &other.gelu_lowest);
+        min(&mut self.fc1_lowest, &other.fc1_lowest);
+        for (a, b) in [(&mut self.sums, &other.sums), (&mut self.squares, &other.squares)] {
+            for (a, b) in a.iter_mut().zip(b) {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+            }
         }
         self.pooled.extend(other.pooled);
     }
@@ -163,6 +183,9 @@ impl Histograms {
             Some(TapId::Block(block, BlockStage::Gelu)) => {
                 Some(Histogram::new(ranges.largest[i] - ranges.gelu_lowest[block as usize]))
             }
+            Some(TapId::Block(block, BlockStage::Fc1)) => {
+                Some(Histogram::new(ranges.largest[i] - ranges.fc1_lowest[block as usize]))
+            }
             Some(TapId::Block(_, stage)) if RANGED.contains(&stage) => Some(Histogram::new(ranges.largest[i])),
             _ => None,
         });
@@ -176,13 +199,13 @@ impl Histograms {
                     }
                 }
                 let Some(histogram) = &mut h.taps[id.index(s.depth)] else { return };
-                if let TapId::Block(block, BlockStage::Gelu) = id {
-                    let lowest = ranges.gelu_lowest[block as usize];
-                    let shifted: Vec<f32> = data.iter().map(|v| v - lowest).collect();
-                    histogram.add(shifted.iter());
-                } else {
-                    histogram.add(data.iter());
-                }
+                let lowest = match id {
+                    TapId::Block(block, BlockStage::Gelu) => ranges.gelu_lowest[block as usize],
+                    TapId::Block(block, BlockStage::Fc1) => ranges.fc1_lowest[block as usize],
+                    _ => return histogram.add(data.iter()),
+                };
+                let shifted: Vec<f32> = data.iter().map(|v| v - lowest).collect();
+                histogram.add(shifted.iter());
             });
         }
         h
@@ -195,6 +218,42 @@ impl Histograms {
                 a.merge(b);
             }
         }
+    }
+}
+
+/// Mean and root mean square per channel of the stages in [`CORRECTED`], by tap index: one pass, for equalisation.
+pub(super) struct Channels {
+    means: Vec<Vec<f64>>,
+    rms: Vec<Vec<f64>>,
+    depth: u16,
+}
+
+impl Channels {
+    /// Measures over `pictures`.
+    pub(super) fn measure(encoder: &FloatEncoder, pictures: &Split) -> Option<Self> {
+        let all: Vec<&[u8]> = (0..pictures.len()).map(|i| pictures.image(i)).collect();
+        let parts: Vec<Ranges> = all.par_chunks(CHUNK).map(|c| Ranges::of(encoder, c)).collect();
+        let ranges = parts.into_iter().reduce(|mut a, b| {
+            a.merge(b);
+            a
+        })?;
+        let rows = (all.len() * encoder.spec.tokens() as usize) as f64;
+        let over = |v: &[Vec<f64>], f: fn(f64) -> f64| -> Vec<Vec<f64>> {
+            v.iter().map(|v| v.iter().map(|x| f(x / rows)).collect()).collect()
+        };
+        Some(Channels {
+            means: over(&ranges.sums, |x| x),
+            rms: over(&ranges.squares, f64::sqrt),
+            depth: encoder.spec.depth,
+        })
+    }
+
+    pub(super) fn means(&self, block: u16, stage: BlockStage) -> &[f64] {
+        &self.means[TapId::Block(block, stage).index(self.depth)]
+    }
+
+    pub(super) fn rms(&self, block: u16, stage: BlockStage) -> &[f64] {
+        &self.rms[TapId::Block(block, stage).index(self.depth)]
     }
 }
 
@@ -233,6 +292,11 @@ pub fn calibrate(encoder: &FloatEncoder, pictures: &Split, out: &Output) -> Resu
     let histograms = histograms.ok_or_else(|| Error::new("there are no calibration pictures"))?;
     bar.finish_and_clear();
 
+    let fc1_ranges = (0..s.depth).map(|block| {
+        let histogram = &histograms.taps[TapId::Block(block, BlockStage::Fc1).index(s.depth)];
+        let lowest = ranges.fc1_lowest[usize::from(block)];
+        histogram.as_ref().map_or((-1.0, 1.0), |h| h.best_gelu_range(lowest))
+    });
     let clips = histograms.taps.iter().enumerate().map(|(i, h)| match (h, TapId::from_index(i, s.depth)) {
         (Some(h), Some(TapId::Block(_, BlockStage::Gelu))) => h.best_clip(254.0),
         (Some(h), _) => h.best_clip(127.0),
@@ -244,6 +308,7 @@ pub fn calibrate(encoder: &FloatEncoder, pictures: &Split, out: &Output) -> Resu
         pictures: all.len(),
         latent_clips: histograms.latents.iter().map(|h| h.best_clip(127.0)).collect(),
         clips: clips.collect(),
+        fc1_ranges: fc1_ranges.collect(),
         largest: ranges.largest,
         gelu_lowest: ranges.gelu_lowest,
         means: ranges.sums.iter().map(|sums| sums.iter().map(|s| s / rows).collect()).collect(),

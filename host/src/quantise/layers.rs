@@ -79,7 +79,7 @@ fn real(scales: &Scales, id: TapId, channel: usize, code: f64) -> f64 {
         BlockStage::Logits => code * b.logits,
         BlockStage::Probabilities => code / 32768.0,
         BlockStage::Attention => code * b.attention,
-        BlockStage::Fc1 => code * b.fc1,
+        BlockStage::Fc1 => (code - b.fc1_zero) * b.fc1,
         BlockStage::Gelu => (code + f64::from(b.gelu_offset)) * b.gelu,
         BlockStage::Proj | BlockStage::Residual1 | BlockStage::Fc2 | BlockStage::Residual2 => code * scales.stream,
     }

@@ -2,13 +2,14 @@
 //! pictures, choose ranges that minimise the error, quantise, correct biases with the device crate itself.
 //!
 //! ```text
-//! Weights --fold(t)--> FloatEncoder --calibrate(pictures)--> Statistics --build--> ArtifactDesc --correct--> artifact
+//! Weights --fold(t)--> FloatEncoder --equalise--> same function --calibrate(pictures)--> Statistics --build--> ArtifactDesc --correct--> artifact
 //! ```
 
 mod build;
 mod calibrate;
 mod correct;
 mod dense;
+mod equalise;
 mod factor;
 mod float;
 mod fold;

@@ -32,6 +32,10 @@ fn both(pooling: Pooling) -> (Vec<Vec<f32>>, Vec<Vec<f32>>, Vec<LayerNoise>) {
     let split = pictures(600);
     let out = Output::new(true);
     let float = FloatEncoder::fold(&weights(&split, pooling), 10, pooling).expect("complete weights");
+    let plain = float.tokens(split.image(0));
+    let float = float.equalised(&split);
+    let same = float.tokens(split.image(0)).iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-3);
+    assert!(same, "equalisation changes nothing but rounding");
     let statistics = calibrate(&float, &split, &out).expect("finite");
     let (desc, noise) = quantise(&float, &statistics, &split, &out).expect("quantisable");
     let bytes = desc.write(|_| [0; 32]).expect("valid");

@@ -90,10 +90,10 @@ pub fn draw(scene: Scene, side: usize, channels: usize) -> Vec<u8> {
     // Its texture has amplitudes that fall with frequency, as in natural pictures.
     let strength = between(stream, 0.05, 0.15);
     let field = [(2, 0.16), (4, 0.09), (8, 0.05)].map(|(cells, size)| Lattice::new(stream, cells, size * strength));
-    let contrast = between(stream, 0.1, 0.12);
+    let contrast = between(stream, 0.075, 0.12);
     let across = side.div_ceil(TILE);
     let tiles: Vec<Tile> = (0..across * across).map(|_| Tile::new(stream, scene.class(), contrast)).collect();
-    let noise = between(stream, 0.005, 0.025);
+    let noise = between(stream, 0.005, 0.03);
 
     let block = TILE / BLOCKS;
     let mut bytes = Vec::with_capacity(side * side * channels);
