@@ -59,8 +59,8 @@ pub struct Args {
 
 /// Pictures of the demo.
 const DEMO_DATA: &str = "drawn";
-/// Training of the demo, chosen by measurement on `drawn` (docs/RESULTS.md): 224 000 pictures, about six CPU minutes.
-const STEPS: u64 = 3500;
+/// Training of the demo, chosen by measurement on `drawn` (docs/RESULTS.md): 192 000 pictures, about five CPU minutes.
+const STEPS: u64 = 3000;
 const BATCH: usize = 64;
 /// Two parts a batch keep two cores busy.
 const SHARDS: usize = 2;
