@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// Arguments of `ldae inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Preset name, run directory, .ldae file, or `all` for a table of the presets.
+    /// Preset name, run directory, .ldae or checkpoint file, or `all` for a table of the presets.
     what: String,
 }
 

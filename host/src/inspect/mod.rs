@@ -12,6 +12,9 @@ pub use boards::{APPLICATION_FLASH, APPLICATION_RAM, BOARDS, Board};
 pub use layers::{Layer, layers};
 
 use crate::error::Context;
+use crate::run_dir::RunDir;
+use crate::train::TrainConfig;
+use crate::train::checkpoint::Checkpoint;
 use crate::{Error, Result};
 use ldae_shared::format::{self, Artifact};
 use ldae_shared::spec::{EncoderSpec, PRESETS, preset};
@@ -155,7 +158,7 @@ pub fn inspect_artifact(name: &str, bytes: &[u8]) -> Result<Inspection> {
     Ok(inspection)
 }
 
-/// Inspects what a name means: a preset, an artifact file, or a run directory.
+/// Inspects what a name means: a preset, an artifact or checkpoint file, or a run directory.
 ///
 /// # Errors
 /// It is none of them, or cannot be read.
@@ -165,6 +168,9 @@ pub fn inspect(what: &str) -> Result<Inspection> {
     }
     let path = Path::new(what);
     if path.is_file() {
+        if path.extension().is_some_and(|x| x == "safetensors") {
+            return Ok(inspect_spec(what, &Checkpoint::load(path)?.spec().encoder));
+        }
         let bytes = std::fs::read(path).context(|| format!("cannot read {what}"))?;
         return inspect_artifact(what, &bytes);
     }
@@ -177,8 +183,8 @@ pub fn inspect(what: &str) -> Result<Inspection> {
 }
 
 fn inspect_run(path: &Path) -> Result<Inspection> {
-    let _ = path;
-    Err(Error::new("run directories cannot be inspected yet"))
+    let config = TrainConfig::load(&RunDir::new(path))?;
+    Ok(inspect_spec(&path.display().to_string(), &config.model_spec()?.encoder))
 }
 
 fn section_name(kind: u16) -> String {

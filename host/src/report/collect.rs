@@ -64,7 +64,7 @@ fn sentence<T>(result: Result<T>) -> Available<T> {
 fn provenance(config: &TrainConfig, checkpoint: &Checkpoint, shown: Option<&Dataset>) -> Vec<(String, String)> {
     let header = &checkpoint.header;
     let mut rows = vec![
-        ("trained with".to_owned(), format!("ldae {}, seed {}", header.tool, header.seed)),
+        ("trained with".to_owned(), format!("{}, seed {}", header.tool, header.seed)),
         ("training pictures".to_owned(), format!("{} ({})", config.data.source, config.data.pictures)),
         ("their fingerprint".to_owned(), config.data.fingerprint.clone()),
         ("configuration".to_owned(), format!("SHA-256 {}", header.config_sha256)),

@@ -78,7 +78,7 @@ fn curves(metrics: &[Value]) -> String {
         ("lr", "learning rate", "Learning rate."),
         ("grad_norm", "gradient norm", "Global gradient norm before clipping."),
         (
-            "collapse_std",
+            "embedding_std",
             "deviation",
             "Mean deviation of the embedding's components over pictures: zero means collapse.",
         ),
