@@ -54,7 +54,9 @@ impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::r
             let full =
                 cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull);
             let error = if full {
-                error.hint("the disk is full: free some space and try again (a training run: with --resume or --overwrite)")
+                error.hint(
+                    "the disk is full: free some space and try again (a training run: with --resume or --overwrite)",
+                )
             } else {
                 error
             };

@@ -43,9 +43,9 @@ pub fn quantise(
         run(desc, pictures.len(), &[wanted], |e, i, stream, work, tap| e.run_front(pictures_of(i), stream, work, tap))
     };
     let seen = front(&desc, TapId::Latents)?;
-    state.shift(&mut desc.project, 0, TapId::Latents, &seen, &|k| scales.latents[k], 0.0, 128);
+    state.shift(&mut desc.project, 0, TapId::Latents, &seen, &|k| scales.latents[k], 128);
     let seen = front(&desc, TapId::Embed)?;
-    state.shift(&mut desc.embed, 0, TapId::Embed, &seen, &|_| scales.stream, 0.0, 127);
+    state.shift(&mut desc.embed, 0, TapId::Embed, &seen, &|_| scales.stream, 127);
     let mut streams = front(&desc, TapId::Stream)?.streams;
     bar.inc(2);
 
@@ -63,14 +63,14 @@ pub fn quantise(
         for (part, (stage, scale)) in
             [(BlockStage::Q, s.q), (BlockStage::K, s.k), (BlockStage::V, s.v)].into_iter().enumerate()
         {
-            state.shift(&mut desc.blocks[block].qkv, part * w, id(stage), &seen, &|_| scale, 0.0, 127);
+            state.shift(&mut desc.blocks[block].qkv, part * w, id(stage), &seen, &|_| scale, 127);
         }
         let seen = seen_by(&desc, &[id(BlockStage::Proj)])?;
-        state.shift(&mut desc.blocks[block].proj, 0, id(BlockStage::Proj), &seen, &|_| state.stream_scale, 0.0, 127);
-        let seen = seen_by(&desc, &[id(BlockStage::Fc1)])?;
-        state.shift(&mut desc.blocks[block].fc1, 0, id(BlockStage::Fc1), &seen, &|_| s.fc1, s.fc1_zero, 127);
+        state.shift(&mut desc.blocks[block].proj, 0, id(BlockStage::Proj), &seen, &|_| state.stream_scale, 127);
+        // Not fc1: its codes are clipped on purpose where GELU is flat, so their mean is not the float one's. What that and
+        // the GELU table change on average, fc2's bias takes back.
         let seen = seen_by(&desc, &[id(BlockStage::Fc2)])?;
-        state.shift(&mut desc.blocks[block].fc2, 0, id(BlockStage::Fc2), &seen, &|_| state.stream_scale, 0.0, 127);
+        state.shift(&mut desc.blocks[block].fc2, 0, id(BlockStage::Fc2), &seen, &|_| state.stream_scale, 127);
         streams = seen_by(&desc, &[])?.streams;
         bar.inc(4);
     }
@@ -91,8 +91,7 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    /// Shifts the biases of the outputs `first..` of `layer` that tap `id` shows. `zero` is the code of a zero output, `top` the
-    /// largest input code.
+    /// Shifts the biases of the outputs `first..` of `layer` that tap `id` shows; `top` is the largest input code.
     fn shift(
         &self,
         layer: &mut LinearDesc,
@@ -100,13 +99,12 @@ impl State<'_> {
         id: TapId,
         seen: &Run,
         scale: &dyn Fn(usize) -> f64,
-        zero: f64,
         top: i64,
     ) {
         let integer = seen.mean(&self.spec, id);
         for (c, (float, integer)) in self.statistics.means(id).iter().zip(&integer).enumerate() {
             let j = first + c;
-            let codes = float / scale(c) + zero - integer;
+            let codes = float / scale(c) - integer;
             let room = bias_room(layer, j, top);
             let wanted = i64::from(layer.bias[j]) + (codes / value(layer.factor[j])).round() as i64;
             layer.bias[j] = wanted.clamp(-room.max(0), room.max(0)) as i32;
