@@ -257,6 +257,36 @@ impl Channels {
     }
 }
 
+/// Means over tokens and pictures of each GELU input (block, channel), clipped to the block's range.
+pub(super) fn clipped_means(encoder: &FloatEncoder, pictures: &Split, ranges: &[(f32, f32)]) -> Vec<Vec<f64>> {
+    let s = &encoder.spec;
+    let all: Vec<&[u8]> = (0..pictures.len()).map(|i| pictures.image(i)).collect();
+    let of = |chunk: &[&[u8]]| {
+        let mut sums = vec![vec![0.0f64; s.hidden() as usize]; ranges.len()];
+        for picture in chunk {
+            encoder.tokens_tapped(picture, &mut |id, data| {
+                let TapId::Block(block, BlockStage::Fc1) = id else { return };
+                let (low, high) = ranges[usize::from(block)];
+                let sums = &mut sums[usize::from(block)];
+                for row in data.chunks_exact(sums.len()) {
+                    sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += f64::from(v.clamp(low, high)));
+                }
+            });
+        }
+        sums
+    };
+    // Chunks of a fixed size, added in order: the same sums on any number of cores.
+    let parts: Vec<_> = all.par_chunks(CHUNK).map(of).collect();
+    let rows = (all.len() * s.tokens() as usize).max(1) as f64;
+    let mut means = vec![vec![0.0; s.hidden() as usize]; ranges.len()];
+    for part in parts {
+        for (mean, sum) in means.iter_mut().flatten().zip(part.iter().flatten()) {
+            *mean += sum / rows;
+        }
+    }
+    means
+}
+
 /// Runs the float encoder over all of `pictures` twice.
 ///
 /// # Errors

@@ -3,8 +3,8 @@
 //! layer in order of computation, so that later layers see corrected inputs.
 
 use super::FloatEncoder;
-use super::build::{NORM_SCALE, Scales, build};
-use super::calibrate::{Statistics, channels, moments, width_of};
+use super::build::{BlockScales, NORM_SCALE, Scales, build};
+use super::calibrate::{Statistics, channels, clipped_means, moments, width_of};
 use super::factor::{bias_room, nearest, value};
 use super::layers::{LayerNoise, measure};
 use crate::cli::Output;
@@ -39,6 +39,9 @@ pub fn quantise(
 
     // Front end: latents first, then what is made of them.
     let pictures_of = |i: usize| pictures.image(i);
+    let end = |b: &BlockScales, code: f64| ((code - b.fc1_zero) * b.fc1) as f32;
+    let ends: Vec<(f32, f32)> = scales.blocks.iter().map(|b| (end(b, -127.0), end(b, 127.0))).collect();
+    let clipped = clipped_means(encoder, pictures, &ends);
     let front = |desc: &ArtifactDesc, wanted: TapId| -> Result<Run> {
         run(desc, pictures.len(), &[wanted], |e, i, stream, work, tap| e.run_front(pictures_of(i), stream, work, tap))
     };
@@ -67,8 +70,10 @@ pub fn quantise(
         }
         let seen = seen_by(&desc, &[id(BlockStage::Proj)])?;
         state.shift(&mut desc.blocks[block].proj, 0, id(BlockStage::Proj), &seen, &|_| state.stream_scale, 127);
-        // Not fc1: its codes are clipped on purpose where GELU is flat, so their mean is not the float one's. What that and
-        // the GELU table change on average, fc2's bias takes back.
+        // fc1's codes are clipped on purpose where GELU is flat: the mean to meet is that of the clipped float values.
+        let seen = seen_by(&desc, &[id(BlockStage::Fc1)])?;
+        let wanted: Vec<f64> = clipped[block].iter().map(|mean| mean / s.fc1 + s.fc1_zero).collect();
+        move_means(&mut desc.blocks[block].fc1, 0, &wanted, &seen.mean(&state.spec, id(BlockStage::Fc1)), 127);
         let seen = seen_by(&desc, &[id(BlockStage::Fc2)])?;
         state.shift(&mut desc.blocks[block].fc2, 0, id(BlockStage::Fc2), &seen, &|_| state.stream_scale, 127);
         streams = seen_by(&desc, &[])?.streams;
@@ -101,14 +106,19 @@ impl State<'_> {
         scale: &dyn Fn(usize) -> f64,
         top: i64,
     ) {
-        let integer = seen.mean(&self.spec, id);
-        for (c, (float, integer)) in self.statistics.means(id).iter().zip(&integer).enumerate() {
-            let j = first + c;
-            let codes = float / scale(c) - integer;
-            let room = bias_room(layer, j, top);
-            let wanted = i64::from(layer.bias[j]) + (codes / value(layer.factor[j])).round() as i64;
-            layer.bias[j] = wanted.clamp(-room.max(0), room.max(0)) as i32;
-        }
+        let wanted: Vec<f64> =
+            self.statistics.means(id).iter().enumerate().map(|(c, float)| float / scale(c)).collect();
+        move_means(layer, first, &wanted, &seen.mean(&self.spec, id), top);
+    }
+}
+
+/// Shifts the biases of the outputs `first..` of `layer` so that their mean codes become `wanted`; they are `integer` now.
+fn move_means(layer: &mut LinearDesc, first: usize, wanted: &[f64], integer: &[f64], top: i64) {
+    for (c, (wanted, integer)) in wanted.iter().zip(integer).enumerate() {
+        let j = first + c;
+        let room = bias_room(layer, j, top);
+        let bias = i64::from(layer.bias[j]) + ((wanted - integer) / value(layer.factor[j])).round() as i64;
+        layer.bias[j] = bias.clamp(-room.max(0), room.max(0)) as i32;
     }
 }
 
