@@ -7,7 +7,7 @@ use crate::data::{Dataset, Split};
 use crate::eval::Features;
 use crate::eval::artifact::IntegerEncoder;
 use crate::eval::embedder::{Embedder, embed};
-use crate::eval::quality::{self, COSINE_GATE, Labelled, Pair, Quality};
+use crate::eval::quality::{self, COSINE_GATE, Histogram, Labelled, Pair, Quality};
 use crate::eval::run_encoder::RunEncoder;
 use crate::eval::standardise::Standardiser;
 use crate::model::Weights;
@@ -37,6 +37,8 @@ pub struct QualityReport {
     pub probe_float: Option<f64>,
     /// Linear-probe accuracy of the integer embeddings, %.
     pub probe_int: Option<f64>,
+    /// Cosines, counted.
+    pub cosine_histogram: Histogram,
     /// Both gates hold.
     pub passed: bool,
     /// Signal-to-noise by stage.
@@ -89,6 +91,7 @@ impl QualityReport {
             knn_int: q.knn.map(|c| percent(c.integer)),
             probe_float: q.probe.map(|c| percent(c.float)),
             probe_int: q.probe.map(|c| percent(c.integer)),
+            cosine_histogram: q.cosine_histogram.clone(),
             passed: q.passed,
             layers,
         }
