@@ -2,7 +2,7 @@
 
 use super::Kernel;
 use ldae_shared::fixed::Factor;
-use ldae_shared::format::Linear;
+use ldae_shared::format::{Channel, Linear};
 
 /// The portable kernel.
 #[derive(Clone, Copy, Debug)]
@@ -35,26 +35,24 @@ fn dot(x: &[i8], w: &[u8]) -> i32 {
 /// See [`Kernel::linear_i8`].
 #[inline(always)]
 pub(super) fn linear_i8(x: &[i8], layer: &Linear<'_>, out: &mut [i8]) {
-    let outputs = layer.outputs().max(1);
-    for (j, (channel, weights)) in layer.rows().enumerate() {
-        let rows = x.chunks_exact(layer.inputs.max(1));
-        for (x, out) in rows.zip(out.chunks_exact_mut(outputs)) {
-            if let Some(o) = out.get_mut(j) {
-                *o = channel.to_i8(channel.bias + dot(x, weights));
-            }
-        }
-    }
+    linear(x, layer, out, Channel::to_i8);
 }
 
 /// See [`Kernel::linear_i16`].
 #[inline(always)]
 pub(super) fn linear_i16(x: &[i8], layer: &Linear<'_>, out: &mut [i16]) {
+    linear(x, layer, out, Channel::to_i16);
+}
+
+/// Rows [rows, inputs] times a layer: each weight row is read once for all rows of the chunk.
+#[inline(always)]
+fn linear<T>(x: &[i8], layer: &Linear<'_>, out: &mut [T], requantise: impl Fn(Channel, i32) -> T) {
     let outputs = layer.outputs().max(1);
     for (j, (channel, weights)) in layer.rows().enumerate() {
         let rows = x.chunks_exact(layer.inputs.max(1));
         for (x, out) in rows.zip(out.chunks_exact_mut(outputs)) {
             if let Some(o) = out.get_mut(j) {
-                *o = channel.to_i16(channel.bias + dot(x, weights));
+                *o = requantise(channel, channel.bias + dot(x, weights));
             }
         }
     }
