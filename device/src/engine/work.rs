@@ -1,7 +1,9 @@
 //! Work memory: the plan's regions, cut from the caller's bytes without `unsafe`.
 
+use super::prefix;
 use crate::encoder::EmbedError;
-use crate::plan::{ALIGN, ROWS, aligned};
+use crate::kernels::{Family, Input, Kernel};
+use crate::plan::{ALIGN, SLACK, aligned};
 use bytemuck::Pod;
 use ldae_shared::spec::EncoderSpec;
 
@@ -10,20 +12,41 @@ use ldae_shared::spec::EncoderSpec;
 pub(crate) struct Work<'a> {
     /// Mean and packed factor of every token's LayerNorm, [N, 2].
     pub(crate) statistics: &'a mut [[i32; 2]],
-    /// LayerNorm output of one chunk, i8 [ROWS, W].
-    pub(crate) norm: &'a mut [i8],
+    /// LayerNorm output of one chunk, i8 [R, W].
+    pub(crate) norm: Rows<'a>,
     overlay: &'a mut [u8],
+}
+
+/// Rows of one chunk with the kernel's form of them.
+#[derive(Debug)]
+pub(crate) struct Rows<'a> {
+    rows: &'a mut [i8],
+    form: &'a mut [u8],
+    width: usize,
+}
+
+impl Rows<'_> {
+    /// The first `count` rows, to be written.
+    pub(crate) fn rows(&mut self, count: usize) -> Result<&mut [i8], EmbedError> {
+        prefix(self.rows, count * self.width)
+    }
+
+    /// Brings the first `count` rows into the kernel's form.
+    pub(crate) fn prepare<K: Kernel>(&mut self, count: usize) -> Result<Input<'_>, EmbedError> {
+        K::prepare(prefix(self.rows, count * self.width)?, self.width, self.form);
+        Ok(Input { rows: self.rows, form: self.form, count })
+    }
 }
 
 impl<'a> Work<'a> {
     /// Cuts `bytes`, which must be aligned and as long as the plan says.
-    pub(crate) fn new(bytes: &'a mut [u8], spec: &EncoderSpec) -> Result<Self, EmbedError> {
+    pub(crate) fn new(bytes: &'a mut [u8], spec: &EncoderSpec, family: Family) -> Result<Self, EmbedError> {
         if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(EmbedError::ScratchAlignment);
         }
         let mut region = Region(bytes);
         let statistics = region.take(spec.tokens() as usize)?;
-        let norm = region.take(ROWS * spec.width as usize)?;
+        let norm = region.rows(spec.width as usize, family)?;
         Ok(Work { statistics, norm, overlay: region.0 })
     }
 
@@ -33,8 +56,8 @@ impl<'a> Work<'a> {
     }
 
     /// Statistics, LayerNorm rows and the overlay at once.
-    pub(crate) fn parts(&mut self) -> (&mut [[i32; 2]], &mut [i8], Region<'_>) {
-        (self.statistics, self.norm, Region(self.overlay))
+    pub(crate) fn parts(&mut self) -> (&mut [[i32; 2]], &mut Rows<'a>, Region<'_>) {
+        (self.statistics, &mut self.norm, Region(self.overlay))
     }
 }
 
@@ -52,6 +75,13 @@ impl<'a> Region<'a> {
         self.0 = rest;
         let head = head.get_mut(..bytes).ok_or(short)?;
         bytemuck::try_cast_slice_mut(head).map_err(|_| EmbedError::ScratchAlignment)
+    }
+
+    /// Rows of one chunk.
+    pub(crate) fn rows(&mut self, width: usize, family: Family) -> Result<Rows<'a>, EmbedError> {
+        let rows = self.take(family.rows() * width + SLACK)?;
+        let form = self.take(family.input_bytes(family.rows(), width))?;
+        Ok(Rows { rows, form, width })
     }
 
     /// A second cut of what is left, over the same bytes as later `take`s.
