@@ -1,8 +1,9 @@
 //! MLP (rules 3, 4, 7), chunk by chunk: the hidden layer of a few tokens at a time.
 
-use super::{Work, norm, prefix};
+use super::{Work, norm};
 use crate::encoder::EmbedError;
 use crate::kernels::Kernel;
+use crate::plan::hidden_row_bytes;
 use crate::tap::{BlockStage, Tap, TapData, TapId};
 use ldae_shared::format::Block;
 use ldae_shared::spec::EncoderSpec;
@@ -18,8 +19,8 @@ pub(super) fn run<K: Kernel, T: Tap>(
     let (w, rows) = (spec.width as usize, K::FAMILY.rows());
     let id = |stage| TapId::Block(index, stage);
     let (statistics, norm_rows, mut region) = work.parts();
-    let mut hidden = region.rows(spec.hidden() as usize, K::FAMILY)?; // [R, rW]
-    let product: &mut [i16] = region.take(rows * w)?;
+    let mut hidden = region.rows(hidden_row_bytes(spec, K::FAMILY), rows, spec.hidden() as usize, K::FAMILY)?; // [R, rW]
+    let spare: &mut [i16] = if K::FAMILY.has_form() { &mut [] } else { region.take(rows * w)? };
     norm::statistics::<K>(stream, w, statistics);
     for (x, s) in stream.chunks_mut(rows * w).zip(statistics.chunks(rows)) {
         let count = norm::rows::<K>(x, w, s, norm_rows)?;
@@ -31,11 +32,13 @@ pub(super) fn run<K: Kernel, T: Tap>(
             tap.tap(id(BlockStage::Fc1), TapData::I8(codes));
         }
         K::gelu(block, codes);
-        let product = prefix(product, x.len())?;
-        K::linear_i16(hidden.prepare::<K>(count)?, &block.fc2, product);
+        if T::ENABLED {
+            tap.tap(id(BlockStage::Gelu), TapData::I8(codes));
+        }
+        let (input, product) = hidden.prepare_with_room::<K>(count, spare, x.len())?;
+        K::linear_i16(input, &block.fc2, product);
         K::add(x, product);
         if T::ENABLED {
-            tap.tap(id(BlockStage::Gelu), TapData::I8(hidden.rows(count)?));
             tap.tap(id(BlockStage::Fc2), TapData::I16(product));
             tap.tap(id(BlockStage::Residual2), TapData::I16(x));
         }

@@ -57,10 +57,11 @@ fn front_with<K: Kernel, T: Tap>(
     work: &mut Work<'_>,
     tap: &mut T,
 ) -> Result<(), EmbedError> {
-    let (p, w, chunk) = (spec.patch_values() as usize, spec.width as usize, K::FAMILY.rows());
+    let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, spec.width as usize);
+    let chunk = K::FAMILY.front_rows();
     let mut region = work.region();
-    let mut patches = region.rows(p, K::FAMILY)?;
-    let mut latents = region.rows(spec.rank as usize, K::FAMILY)?;
+    let mut patches = region.rows(chunk * p, chunk, p, K::FAMILY)?;
+    let mut latents = region.rows(chunk * k, chunk, k, K::FAMILY)?;
     let product: &mut [i16] = region.take(chunk * w)?;
     let expected = spec.pixels() as usize;
     let grid = PatchGrid::of(spec).ok_or(EmbedError::Pixels { expected, found: pixels.len() })?;

@@ -31,6 +31,23 @@ impl Rows<'_> {
         prefix(self.rows, count * self.width)
     }
 
+    /// [`Rows::prepare`], and room for `values` values of the product: where the kernel reads its own form, the rows
+    /// are done with and the product lies over them; else it is in `spare`.
+    pub(crate) fn prepare_with_room<'s, K: Kernel>(
+        &'s mut self,
+        count: usize,
+        spare: &'s mut [i16],
+        values: usize,
+    ) -> Result<(Input<'s>, &'s mut [i16]), EmbedError> {
+        if !K::FAMILY.has_form() {
+            return Ok((self.prepare::<K>(count)?, prefix(spare, values)?));
+        }
+        K::prepare(prefix(self.rows, count * self.width)?, self.width, self.form);
+        let even = self.rows.len() & !1;
+        let room = bytemuck::try_cast_slice_mut(prefix(self.rows, even)?).map_err(|_| EmbedError::ScratchAlignment)?;
+        Ok((Input { rows: &[], form: self.form, count }, prefix(room, values)?))
+    }
+
     /// Brings the first `count` rows into the kernel's form.
     pub(crate) fn prepare<K: Kernel>(&mut self, count: usize) -> Result<Input<'_>, EmbedError> {
         K::prepare(prefix(self.rows, count * self.width)?, self.width, self.form);
@@ -46,7 +63,8 @@ impl<'a> Work<'a> {
         }
         let mut region = Region(bytes);
         let statistics = region.take(spec.tokens() as usize)?;
-        let norm = region.rows(spec.width as usize, family)?;
+        let width = spec.width as usize;
+        let norm = region.rows(family.rows() * width, family.rows(), width, family)?;
         Ok(Work { statistics, norm, overlay: region.0 })
     }
 
@@ -77,10 +95,16 @@ impl<'a> Region<'a> {
         bytemuck::try_cast_slice_mut(head).map_err(|_| EmbedError::ScratchAlignment)
     }
 
-    /// Rows of one chunk.
-    pub(crate) fn rows(&mut self, width: usize, family: Family) -> Result<Rows<'a>, EmbedError> {
-        let rows = self.take(family.rows() * width + SLACK)?;
-        let form = self.take(family.input_bytes(family.rows(), width))?;
+    /// Up to `count` rows of `width` values, in `bytes` bytes and the slack, with the kernel's form of them.
+    pub(crate) fn rows(
+        &mut self,
+        bytes: usize,
+        count: usize,
+        width: usize,
+        family: Family,
+    ) -> Result<Rows<'a>, EmbedError> {
+        let rows = self.take(bytes + SLACK)?;
+        let form = self.take(family.input_bytes(count, width))?;
         Ok(Rows { rows, form, width })
     }
 

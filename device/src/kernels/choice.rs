@@ -1,8 +1,8 @@
 //! Which kernel runs: by the artifact's layout, this build and this machine.
 
+use super::Family;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
-use super::Family;
 use ldae_shared::format::Layout;
 
 /// A kernel by name.

@@ -45,6 +45,20 @@ impl Family {
         }
     }
 
+    /// Rows of a chunk of the front end, whose patches are long.
+    pub const fn front_rows(self) -> usize {
+        match self {
+            Family::Dsp => 4,
+            Family::Thumb => 2,
+            _ => self.rows(),
+        }
+    }
+
+    /// True where products read the family's own form of their inputs and never the rows themselves.
+    pub const fn has_form(self) -> bool {
+        self.input_bytes(1, 1) > 0
+    }
+
     /// Queries that attention handles together.
     pub const fn queries(self) -> usize {
         match self {

@@ -83,13 +83,7 @@ macro_rules! compiled_for {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn logits(
-                q: &mut HeadRows<'_>,
-                head: HeadShape,
-                keys: &[u8],
-                factor: Factor,
-                out: &mut [i8],
-            ) {
+            pub(super) fn logits(q: &mut HeadRows<'_>, head: HeadShape, keys: &[u8], factor: Factor, out: &mut [i8]) {
                 portable::logits(q, head, keys, factor, out);
             }
 
