@@ -35,6 +35,9 @@ pub static TARGETS: [Target; 13] = [
     target("canonical", Family::Portable),
 ];
 
+/// Families whose kernels exist; the others' cores run the canonical artifact.
+pub static WITH_KERNELS: &[Family] = &[Family::Portable];
+
 /// Kernels of a core that has its own.
 pub fn family(core: &str) -> Option<Family> {
     TARGETS.iter().find(|t| t.core == core).map(|t| t.family)

@@ -105,11 +105,9 @@ impl Device {
     pub fn layout(&self) -> Layout {
         match self {
             Device::Host | Device::Std => Layout::Canonical,
-            Device::Qemu(board) => match crate::pack::family(board.core) {
-                // The firmware has the kernels of these families.
-                Some(family @ Family::Dsp) => family.layout(),
-                _ => Layout::Canonical,
-            },
+            Device::Qemu(board) => crate::pack::family(board.core)
+                .filter(|family| crate::pack::WITH_KERNELS.contains(family))
+                .map_or(Layout::Canonical, Family::layout),
         }
     }
 }
