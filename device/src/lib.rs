@@ -20,6 +20,7 @@ extern crate std;
 
 mod encoder;
 mod engine;
+pub mod gallery;
 pub mod kernels;
 mod plan;
 mod tap;
