@@ -5,7 +5,7 @@
 
 mod choice;
 #[cfg(kernel_dsp)]
-mod dsp;
+pub(crate) mod dsp;
 mod family;
 pub mod portable;
 #[cfg(target_arch = "x86_64")]
