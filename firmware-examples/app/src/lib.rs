@@ -2,12 +2,14 @@
 //! a memory map, and a way in and out.
 //!
 //! * [`embed`]: an artifact in flash, a picture, its embedding.
+//! * [`gallery`]: learns classes from a few pictures, classifies others.
 //! * [`parity`]: answers `ldae verify`: runs the pictures it is sent and reports a CRC-32 per tap.
 //! * [`measure`]: answers `ldae bench --device`: marks stages for the instruction counter, measures scratch and stack.
 #![no_std]
 #![deny(unsafe_code)]
 
 pub mod embed;
+pub mod gallery;
 pub mod measure;
 pub mod parity;
 #[cfg(feature = "semihosting")]

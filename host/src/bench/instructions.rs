@@ -59,6 +59,8 @@ pub struct Options {
     pub firmware: Option<PathBuf>,
     /// Attribute instructions to functions.
     pub profile: bool,
+    /// Run the canonical artifact with the portable kernel, instead of packing it for each core.
+    pub portable: bool,
 }
 
 /// Instructions by stage.
@@ -91,7 +93,7 @@ pub struct Measurement {
     pub per_mac: f64,
     /// By stage; their sum is the whole but for a few calls.
     pub stages: Stages,
-    /// Bytes of the artifact.
+    /// Bytes of the artifact in the order that the kernel reads.
     pub artifact_bytes: usize,
     /// Scratch planned, bytes.
     pub scratch_bytes: u32,
@@ -123,19 +125,24 @@ pub fn measure(models: &[Model], devices: &[Device], options: &Options, out: &Ou
         let description = session::describe(device)?;
         let program = firmware::program(device, firmware::BENCH, options.firmware.as_deref(), out)?;
         for model in models {
-            if model.artifact.len() > board.artifact_room {
-                let (bytes, room) = (model.artifact.len(), board.artifact_room);
+            let image = if options.portable {
+                model.artifact.clone()
+            } else {
+                crate::pack::to_layout(&model.artifact, device.layout())?
+            };
+            if image.len() > board.artifact_room {
+                let (bytes, room) = (image.len(), board.artifact_room);
                 return Err(Error::new(format!("{} has {bytes} bytes, {device} has room for {room}", model.name))
                     .hint("choose a smaller preset, or another device"));
             }
-            jobs.push((device, description.clone(), program.clone(), model));
+            jobs.push((device, description.clone(), program.clone(), model, image));
         }
     }
     let bar = out.progress("count", jobs.len() as u64);
     let measured = jobs
         .par_iter()
-        .map(|(device, board, program, model)| {
-            let measured = one(device, board, program, model, &plugin, options.profile);
+        .map(|(device, board, program, model, image)| {
+            let measured = one(device, board, program, (model, image), &plugin, options.profile);
             bar.inc(1);
             measured
         })
@@ -148,19 +155,15 @@ fn one(
     device: &Device,
     board: &str,
     program: &Path,
-    model: &Model,
+    (model, image): (&Model, &[u8]),
     plugin: &Path,
     with_profile: bool,
 ) -> Result<Measurement> {
     let spec = model.spec()?;
     let pixels = noise(spec.pixels() as usize);
-    let request = Request {
-        artifact_bytes: model.artifact.len() as u32,
-        pictures: 1,
-        picture_bytes: spec.pixels(),
-        wanted: None,
-    };
-    let job = Job { artifact: &model.artifact, request, pixels: &pixels, counter: Some(plugin) };
+    let request =
+        Request { artifact_bytes: image.len() as u32, pictures: 1, picture_bytes: spec.pixels(), wanted: None };
+    let job = Job { artifact: image, request, pixels: &pixels, counter: Some(plugin) };
     let ran = session::run(device, program, &job, PATIENCE, &|_| {})?;
     let failed = |why: &str| {
         Error::new(format!("{} on {device}: {why}", model.name)).hint("`ldae verify` on the same device tells more")
@@ -198,7 +201,7 @@ fn one(
         instructions: *instructions,
         per_mac: *instructions as f64 / spec.macs() as f64,
         stages: Stages { front: *front, blocks, head: *head },
-        artifact_bytes: model.artifact.len(),
+        artifact_bytes: image.len(),
         scratch_bytes: plan.scratch_bytes,
         scratch_touched: used.scratch_touched,
         stack_bytes: used.stack,

@@ -35,6 +35,9 @@ pub struct Args {
     /// With --device: folder of the firmware sources (firmware-examples), or of finished firmware.
     #[arg(long, value_name = "DIR", requires = "device")]
     firmware: Option<PathBuf>,
+    /// With --device: kernel of the cores: best (the artifact is packed for each) or portable (the canonical artifact).
+    #[arg(long, value_parser = ["best", "portable"], default_value = "best", requires = "device")]
+    kernel: String,
     /// Without --device: threads of the throughput measurement [default: all cores]
     #[arg(long, conflicts_with = "device")]
     threads: Option<usize>,
@@ -67,7 +70,8 @@ struct Facts<'a> {
 
 fn instructions(models: &[Model], args: &Args, out: &Output) -> Result<Outcome> {
     let devices = Device::list(&args.device)?;
-    let options = bench::Options { firmware: args.firmware.clone(), profile: args.profile };
+    let options =
+        bench::Options { firmware: args.firmware.clone(), profile: args.profile, portable: args.kernel == "portable" };
     let measurements = bench::instructions::measure(models, &devices, &options, out)?;
     let mut judgements = Vec::new();
     if args.check {

@@ -1,6 +1,8 @@
 //! The devices that `--device` names, and what each needs to run.
 
 use crate::{Error, Result};
+use ldae_device::kernels::Family;
+use ldae_shared::format::Layout;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +10,8 @@ use std::str::FromStr;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Board {
     /// Name after `qemu:`.
+    pub name: &'static str,
+    /// Core that its firmware is built and its artifact packed for.
     pub core: &'static str,
     /// Package in firmware-examples.
     pub package: &'static str,
@@ -37,6 +41,7 @@ const fn arm(
     artifact_address: u32,
 ) -> Board {
     Board {
+        name: core,
         core,
         package,
         target,
@@ -60,11 +65,13 @@ pub static BOARDS: [Board; 8] = [
     arm("cortex-m33", "qemu-m33", "thumbv8m.main-none-eabihf", "mps2-an505", 0x8000_0000),
     arm("cortex-m55", "qemu-m55", "thumbv8m.main-none-eabihf", "mps3-an547", 0x7000_0000),
     Board {
+        name: "microbit",
         artifact_room: 180 << 10,
         small: true,
-        ..arm("microbit", "microbit", "thumbv6m-none-eabi", "microbit", 0x1_3000)
+        ..arm("cortex-m0", "microbit", "thumbv6m-none-eabi", "microbit", 0x1_3000)
     },
     Board {
+        name: "rv32imac",
         core: "rv32imac",
         package: "qemu-riscv",
         target: "riscv32imac-unknown-none-elf",
@@ -113,7 +120,7 @@ impl Device {
 
     /// Every name that `--device` takes.
     pub fn names() -> String {
-        let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.core));
+        let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.name));
         ["host".to_owned(), "std".to_owned(), ALL.to_owned()].into_iter().chain(boards).collect::<Vec<_>>().join(", ")
     }
 }
@@ -126,12 +133,24 @@ impl FromStr for Device {
             "std" => return Ok(Device::Std),
             _ => {}
         }
-        let core = name.strip_prefix("qemu:").unwrap_or(name);
+        let name = name.strip_prefix("qemu:").unwrap_or(name);
         BOARDS
             .iter()
-            .find(|b| b.core == core)
+            .find(|b| b.name == name)
             .map(Device::Qemu)
             .ok_or_else(|| Error::new(format!("no device {name:?}")).hint(format!("devices are {}", Device::names())))
+    }
+}
+
+impl Device {
+    /// Weight layout that the device's kernels read.
+    pub fn layout(&self) -> Layout {
+        match self {
+            Device::Host | Device::Std => Layout::Canonical,
+            Device::Qemu(board) => crate::pack::family(board.core)
+                .filter(|family| crate::pack::WITH_KERNELS.contains(family))
+                .map_or(Layout::Canonical, Family::layout),
+        }
     }
 }
 
@@ -140,7 +159,7 @@ impl fmt::Display for Device {
         match self {
             Device::Host => f.write_str("host"),
             Device::Std => f.write_str("std"),
-            Device::Qemu(board) => write!(f, "qemu:{}", board.core),
+            Device::Qemu(board) => write!(f, "qemu:{}", board.name),
         }
     }
 }
