@@ -8,7 +8,7 @@ mod choice;
 #[allow(unsafe_code)]
 mod dot;
 #[cfg(kernel_dsp)]
-mod dsp;
+pub(crate) mod dsp;
 mod family;
 pub mod portable;
 #[cfg(target_arch = "x86_64")]
