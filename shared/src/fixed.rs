@@ -171,6 +171,16 @@ impl RowReciprocal {
         if self.shift >= 16 && self.shift <= 32 { Some(((self.r as u64) << (32 - self.shift)) as u32) } else { None }
     }
 
+    /// Multiplier r, at most 65535.
+    pub const fn multiplier(self) -> u16 {
+        self.r as u16
+    }
+
+    /// Right shift of e·r, 1..=30 for sums below 2^30.
+    pub const fn shift(self) -> u32 {
+        self.shift
+    }
+
     /// Probability of one table entry, 15 bits (0..=32767 where the sum is at least 2^15).
     #[inline(always)]
     pub fn apply(self, entry: u16) -> u16 {

@@ -4,6 +4,9 @@
 //! and this machine have: a canonical artifact runs on every build, a packed one where its kernel is.
 
 mod choice;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[allow(unsafe_code)]
+mod dot;
 #[cfg(kernel_dsp)]
 pub(crate) mod dsp;
 mod family;

@@ -20,12 +20,12 @@ pub fn core_name() -> &'static str {
     }
 }
 
-/// The artifact that QEMU's loader device has put in flash behind the program.
+/// The artifact that QEMU's loader device has put at the end of flash, from a multiple of 16 on.
 pub fn artifact(bytes: usize) -> Option<&'static [u8]> {
-    const PLACE: *const u8 = 0x1_3000 as *const u8;
-    const PLACE_BYTES: usize = 180 << 10;
-    // SAFETY: flash behind the 76 KB that a program may take (memory.x), initialised by the emulator.
-    (bytes <= PLACE_BYTES).then(|| unsafe { core::slice::from_raw_parts(PLACE, bytes) })
+    const FLASH_END: usize = 256 << 10;
+    let start = FLASH_END.checked_sub(bytes)? & !15;
+    // SAFETY: inside flash, initialised by the emulator, which refuses an artifact that overlaps the program.
+    Some(unsafe { core::slice::from_raw_parts(start as *const u8, bytes) })
 }
 
 /// Buffers for preset xs and shapes as small; 5 KB are left for the stack.

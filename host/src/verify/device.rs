@@ -25,12 +25,31 @@ pub struct Board {
     pub machine: &'static str,
     /// Other arguments of the machine.
     pub arguments: &'static [&'static str],
-    /// Where the artifact is loaded. The firmware knows the same address (src/lib.rs of its package).
-    pub artifact_address: u32,
+    /// Where the artifact is loaded. The firmware knows the same place (src/lib.rs of its package).
+    pub artifact: Place,
     /// Room for it there, in bytes.
     pub artifact_room: usize,
     /// True where only the smallest preset fits: not a part of `qemu:all`.
     pub small: bool,
+}
+
+/// Place of an artifact in a board's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// From this address on.
+    At(u32),
+    /// Ending before this address, from a multiple of 16 on: in flash that it shares with the program.
+    Before(u32),
+}
+
+impl Place {
+    /// First address of an artifact of `bytes` bytes.
+    pub fn address(self, bytes: usize) -> u32 {
+        match self {
+            Place::At(address) => address,
+            Place::Before(end) => end.saturating_sub(bytes as u32) & !15,
+        }
+    }
 }
 
 const fn arm(
@@ -49,7 +68,7 @@ const fn arm(
         emulator_package: "qemu-system-arm",
         machine,
         arguments: &[],
-        artifact_address,
+        artifact: Place::At(artifact_address),
         artifact_room: 16 << 20,
         small: false,
     }
@@ -66,9 +85,10 @@ pub static BOARDS: [Board; 8] = [
     arm("cortex-m55", "qemu-m55", "thumbv8m.main-none-eabihf", "mps3-an547", 0x7000_0000),
     Board {
         name: "microbit",
-        artifact_room: 180 << 10,
+        artifact: Place::Before(256 << 10),
+        artifact_room: 190 << 10,
         small: true,
-        ..arm("cortex-m0", "microbit", "thumbv6m-none-eabi", "microbit", 0x1_3000)
+        ..arm("cortex-m0", "microbit", "thumbv6m-none-eabi", "microbit", 0)
     },
     Board {
         name: "rv32imac",
@@ -80,7 +100,7 @@ pub static BOARDS: [Board; 8] = [
         machine: "virt",
         // A plain RV32IMAC core: a floating-point instruction would trap.
         arguments: &["-cpu", "sifive-e31", "-m", "48M", "-bios", "none"],
-        artifact_address: 0x8100_0000,
+        artifact: Place::At(0x8100_0000),
         artifact_room: 32 << 20,
         small: false,
     },
@@ -176,6 +196,13 @@ mod tests {
         assert_eq!("cortex-m7".parse::<Device>().unwrap().to_string(), "qemu:cortex-m7");
         let error = "qemu:z80".parse::<Device>().unwrap_err();
         assert!(error.advice().unwrap().contains("qemu:rv32imac"));
+    }
+
+    #[test]
+    fn a_place_before_an_end_is_aligned_and_large_enough() {
+        assert_eq!(Place::At(0x10).address(7), 0x10);
+        assert_eq!(Place::Before(0x1000).address(0x11), 0xFE0);
+        assert_eq!(Place::Before(0x1000).address(0x20), 0xFE0);
     }
 
     #[test]

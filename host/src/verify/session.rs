@@ -87,7 +87,7 @@ pub fn run(
     let console = File::create(path("console.txt")).context(|| "cannot write console.txt")?;
     let errors = console.try_clone().context(|| "cannot write console.txt")?;
     let mut command = match device {
-        Device::Qemu(board) => emulator(board, program, job.counter),
+        Device::Qemu(board) => emulator(board, program, job),
         Device::Std | Device::Host => Command::new(program),
     };
     command.current_dir(folder.path()).stdin(Stdio::null()).stdout(console).stderr(errors);
@@ -125,13 +125,14 @@ pub fn run(
     Ok(Ran { answer, trouble, counts, seconds })
 }
 
-fn emulator(board: &Board, program: &Path, counter: Option<&Path>) -> Command {
+fn emulator(board: &Board, program: &Path, job: &Job<'_>) -> Command {
     let mut command = Command::new(board.emulator);
-    let loader = format!("loader,file=artifact.ldae,addr={:#x},force-raw=on", board.artifact_address);
+    let address = board.artifact.address(job.artifact.len());
+    let loader = format!("loader,file=artifact.ldae,addr={address:#x},force-raw=on");
     command.args(["-machine", board.machine]).args(board.arguments);
     command.args(["-display", "none", "-serial", "none", "-monitor", "none"]);
     command.args(["-semihosting-config", "enable=on,target=native", "-device", &loader, "-kernel"]).arg(program);
-    if let Some(plugin) = counter {
+    if let Some(plugin) = job.counter {
         let mut argument = plugin.as_os_str().to_owned();
         argument.push(",out=counts.txt");
         command.arg("-plugin").arg(argument);
