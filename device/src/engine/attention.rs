@@ -45,8 +45,9 @@ pub(super) fn run<K: Kernel, T: Tap>(
                 keys.fill(0);
                 values.fill(0);
                 for (i, (x, s)) in stream.chunks(rows * w).zip(statistics.chunks(rows)).enumerate() {
-                    let count = norm::rows::<K>(x, w, s, norm_rows)?;
-                    let input = norm_rows.prepare::<K>(count)?;
+                    // Where one chunk holds all tokens, its rows are still there.
+                    let count = if n <= rows { n } else { norm::rows::<K>(x, w, s, norm_rows)? };
+                    let input = if n <= rows { norm_rows.prepared(n) } else { norm_rows.prepare::<K>(count)? };
                     let chunk = prefix(chunk, count * head.width)?;
                     K::linear_i8(input, &key_layer, chunk);
                     K::store_keys(chunk, i * rows, head, keys);
