@@ -73,8 +73,14 @@ fn products(form: &[u32], weights: &[u8], biases: [i32; 2], group: i32, sums: &m
     let offset = if group == 4 { inputs as i32 >> 2 } else { inputs as i32 >> 1 } << 15;
     let word = |bias: i32| bias.wrapping_sub(offset).wrapping_add(bias << 16);
     let start = [word(biases[0]), biases[0], word(biases[1]), biases[1]];
-    let mut job =
-        Job { form: form.as_ptr(), weights: weights.as_ptr(), sums: sums.as_mut_ptr(), bytes: 8 * inputs, start, passes };
+    let mut job = Job {
+        form: form.as_ptr(),
+        weights: weights.as_ptr(),
+        sums: sums.as_mut_ptr(),
+        bytes: 8 * inputs,
+        start,
+        passes,
+    };
     // SAFETY: `form` has `passes` × 2 × `inputs` words, `weights` 2 × `inputs` bytes, `sums` room for PASSES results.
     unsafe {
         if group == 4 {
@@ -197,16 +203,10 @@ impl Kernel for TwoLane {
     fn logits(q: &mut HeadRows<'_>, head: HeadShape, keys: &[u8], factor: Factor, work: &mut [u8], out: &mut [i8]) {
         let Ok(form) = bytemuck::try_cast_slice_mut::<u8, u32>(work) else { return };
         let Some(form) = form.get_mut(..2 * padded(head.width)) else { return };
-        let mut rows: [&[i8]; ROWS] = [&[]; ROWS];
-        let mut count = 0;
-        for (slot, row) in rows.iter_mut().zip(q.iter_mut(head.width)) {
-            *slot = row;
-            count += 1;
-        }
-        for i in count..ROWS {
-            rows[i] = rows[0];
-        }
-        interleave(rows, form);
+        let mut queries = q.iter_mut(head.width).map(|row| &*row);
+        let Some(first) = queries.next() else { return };
+        let mut row = || queries.next().unwrap_or(first);
+        interleave([first, row(), row(), row()], form);
         let scale = Scale::of(factor);
         for (p, keys) in keys.chunks_exact((2 * padded(head.width)).max(1)).enumerate() {
             let mut sums = [[0; 2 * ROWS]; PASSES];
@@ -232,8 +232,8 @@ impl Kernel for TwoLane {
         }
         form.fill(0);
         for (i, row) in probabilities.chunks_exact(head.tokens.max(1)).take(ROWS).enumerate() {
-            for (four, &p) in form.as_chunks_mut::<ROWS>().0.iter_mut().zip(row) {
-                four[i] = p;
+            for (slot, &p) in form.iter_mut().skip(i).step_by(ROWS).zip(row) {
+                *slot = p;
             }
         }
         let scale = Scale::of(factor);
@@ -244,8 +244,8 @@ impl Kernel for TwoLane {
             unsafe { ldae_two_lane_weighted(range.start, values.as_ptr(), stride, range.end, &raw mut sums) };
             for (i, out) in out.iter_mut(head.width).enumerate() {
                 if let Some(out) = out.get_mut(column..) {
-                    for (o, sums) in out.iter_mut().zip(sums.chunks_exact(ROWS)) {
-                        *o = to_i8(scale, sums[i]);
+                    for (o, &sum) in out.iter_mut().zip(sums.iter().skip(i).step_by(ROWS)) {
+                        *o = to_i8(scale, sum);
                     }
                 }
             }

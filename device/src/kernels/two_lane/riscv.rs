@@ -10,6 +10,8 @@ use core::arch::global_asm;
 // channel 0 rows 0, 1: s5 s6, rows 2, 3: s7 s8; channel 1: s9 s10, s11 t4. t5 is free.
 global_asm!(
     r#"
+    .option push
+    .option arch, +m
     .macro ldae_rv_first w0, w1, next
     mul  t0, a4, \w0
     mul  t1, a4, \w1
@@ -156,6 +158,7 @@ global_asm!(
 
     ldae_rv_products ldae_two_lane_groups_of_4, ldae_rv_four
     ldae_rv_products ldae_two_lane_groups_of_2, ldae_rv_two
+    .option pop
     "#
 );
 
@@ -163,6 +166,8 @@ global_asm!(
 // a3 end of the probabilities, a4 sums; a5 a6 a7 t0 probabilities, t1 value, t2 t3 products, s0..s11 t3..t6 sums.
 global_asm!(
     r#"
+    .option push
+    .option arch, +m
     .macro ldae_rv_column at, q0, q1, q2, q3
     lb   t1, \at(a1)
     mul  t2, a5, t1
@@ -262,5 +267,6 @@ ldae_two_lane_weighted:
     addi sp, sp, 64
     ret
     .size ldae_two_lane_weighted, . - ldae_two_lane_weighted
+    .option pop
     "#
 );
