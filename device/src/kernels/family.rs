@@ -104,9 +104,7 @@ impl Family {
     /// Bytes of work memory of the products of one group of queries with keys and values.
     pub const fn attention_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
-            Family::Dsp => {
-                max(self.input_bytes(2, width), self.input_bytes(2, tokens)) + 2 * 4 * width.next_multiple_of(4)
-            }
+            Family::Dsp => max(self.input_bytes(2, width), self.input_bytes(2, tokens)),
             Family::TwoLane => max(self.input_bytes(4, width), 8 * tokens.next_multiple_of(4)),
             // Queries with their offset, or probabilities of an odd number of tokens.
             Family::Dot => self.queries() * max(Layout::Dot.padded(width), 2 * tokens.next_multiple_of(2)),
