@@ -11,6 +11,9 @@ mod dot;
 pub(crate) mod dsp;
 mod family;
 pub mod portable;
+#[cfg(kernel_two_lane)]
+#[allow(unsafe_code)]
+pub(crate) mod two_lane;
 #[cfg(target_arch = "x86_64")]
 pub mod x86;
 
@@ -141,6 +144,19 @@ pub trait Kernel {
         for (o, &x) in out.iter_mut().zip(row) {
             *o = token.apply(x);
         }
+    }
+
+    /// True where [`Kernel::normalise_pair`] makes the form without i8 rows.
+    const NORMALISES_FORM: bool = false;
+
+    /// Two tokens' normalised rows in the kernel's own form.
+    fn normalise_pair(rows: [&[i16]; 2], tokens: [NormToken; 2], form: &mut [u8]) {
+        let _ = (rows, tokens, form);
+    }
+
+    /// The i8 rows [count, width] of a form, for taps.
+    fn restore(form: &[u8], width: usize, rows: &mut [i8]) {
+        let _ = (form, width, rows);
     }
 
     /// GELU table over codes, in place.
