@@ -164,6 +164,11 @@ pub fn row_reciprocal(sum: u32) -> RowReciprocal {
 }
 
 impl RowReciprocal {
+    /// r and the shift, for kernels that apply them to whole vectors.
+    pub const fn parts(self) -> (u32, u32) {
+        (self.r, self.shift)
+    }
+
     /// Multiplier r, at most 65535.
     pub const fn multiplier(self) -> u16 {
         self.r as u16

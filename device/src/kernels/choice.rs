@@ -13,6 +13,9 @@ pub enum Choice {
     /// Armv7E-M and Armv8-M DSP instructions.
     #[cfg(kernel_dsp)]
     Dsp,
+    /// Helium, the vectors of Armv8.1-M.
+    #[cfg(kernel_mve)]
+    Mve,
     /// The portable loops compiled for AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx2(x86::Avx2Token),
@@ -35,6 +38,8 @@ impl Choice {
     pub(crate) const FAMILIES: &'static [Family] = &[
         #[cfg(kernel_dsp)]
         Family::Dsp,
+        #[cfg(kernel_mve)]
+        Family::Mve,
         #[cfg(target_arch = "x86_64")]
         Family::Dot,
     ];
@@ -56,6 +61,8 @@ impl Choice {
     fn fast() -> [Option<Choice>; 5] {
         #[cfg(kernel_dsp)]
         return [Some(Choice::Dsp), None, None, None, None];
+        #[cfg(kernel_mve)]
+        return [Some(Choice::Mve), None, None, None, None];
         #[cfg(target_arch = "x86_64")]
         {
             let (avx2, avx512) = (x86::Avx2Token::detect(), x86::Avx512Token::detect());
@@ -77,6 +84,8 @@ impl Choice {
             Choice::Portable => Family::Portable,
             #[cfg(kernel_dsp)]
             Choice::Dsp => Family::Dsp,
+            #[cfg(kernel_mve)]
+            Choice::Mve => Family::Mve,
             #[cfg(target_arch = "x86_64")]
             Choice::Avx2(_) | Choice::Avx512(_) => Family::Portable,
             #[cfg(target_arch = "x86_64")]
@@ -90,6 +99,8 @@ impl Choice {
             Choice::Portable => "portable",
             #[cfg(kernel_dsp)]
             Choice::Dsp => "dsp",
+            #[cfg(kernel_mve)]
+            Choice::Mve => "mve",
             #[cfg(target_arch = "x86_64")]
             Choice::Avx2(_) => "avx2-canonical",
             #[cfg(target_arch = "x86_64")]

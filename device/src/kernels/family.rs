@@ -40,6 +40,7 @@ impl Family {
     pub const fn rows(self) -> usize {
         match self {
             Family::Thumb => 4,
+            Family::Mve => 16,
             Family::Dot => 32,
             _ => 8,
         }
@@ -50,6 +51,7 @@ impl Family {
         match self {
             Family::Dsp => 4,
             Family::Thumb => 2,
+            Family::Mve => 8,
             _ => self.rows(),
         }
     }
@@ -63,7 +65,8 @@ impl Family {
     pub const fn queries(self) -> usize {
         match self {
             Family::Portable | Family::TwoLane | Family::Thumb => 1,
-            Family::Dsp | Family::Mve => 2,
+            Family::Dsp => 2,
+            Family::Mve => 8,
             Family::Dot => 32,
         }
     }
@@ -82,6 +85,7 @@ impl Family {
     pub const fn key_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => tokens.next_multiple_of(4) * Layout::Pairs.padded(width),
+            Family::Mve => tokens.next_multiple_of(4) * Layout::Helium.padded(width),
             Family::Dot => tokens.next_multiple_of(16) * (Layout::Dot.padded(width) + 4),
             _ => tokens * width,
         }
@@ -91,6 +95,7 @@ impl Family {
     pub const fn value_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => width.next_multiple_of(4) * Layout::Pairs.padded(tokens),
+            Family::Mve => width.next_multiple_of(4) * tokens.next_multiple_of(8),
             Family::Dot => 2 * width.next_multiple_of(16) * tokens.next_multiple_of(2),
             _ => tokens * width,
         }
@@ -101,6 +106,12 @@ impl Family {
         match self {
             Family::Dsp => {
                 max(self.input_bytes(2, width), self.input_bytes(2, tokens)) + 2 * 4 * width.next_multiple_of(4)
+            }
+            // Queries, then probabilities, padded to whole vectors where they are not.
+            Family::Mve => {
+                let queries = if width.is_multiple_of(16) { 0 } else { Layout::Helium.padded(width) };
+                let probabilities = if tokens.is_multiple_of(8) { 0 } else { 2 * tokens.next_multiple_of(8) };
+                self.queries() * max(queries, probabilities)
             }
             // Queries with their offset, or probabilities of an odd number of tokens.
             Family::Dot => self.queries() * max(Layout::Dot.padded(width), 2 * tokens.next_multiple_of(2)),

@@ -10,6 +10,8 @@ mod dot;
 #[cfg(kernel_dsp)]
 pub(crate) mod dsp;
 mod family;
+#[cfg(kernel_mve)]
+pub(crate) mod mve;
 pub mod portable;
 #[cfg(target_arch = "x86_64")]
 pub mod x86;
