@@ -164,9 +164,11 @@ pub fn row_reciprocal(sum: u32) -> RowReciprocal {
 }
 
 impl RowReciprocal {
-    /// r and the shift, for kernels that apply them to whole vectors.
-    pub const fn parts(self) -> (u32, u32) {
-        (self.r, self.shift)
+    /// r·2^(32−shift): a probability is the high half of its entry times this. `None` where that needs more than 32 bits
+    /// (row sums below 2^15, which no checked table gives).
+    #[inline(always)]
+    pub const fn high(self) -> Option<u32> {
+        if self.shift >= 16 && self.shift <= 32 { Some(((self.r as u64) << (32 - self.shift)) as u32) } else { None }
     }
 
     /// Multiplier r, at most 65535.
@@ -179,7 +181,7 @@ impl RowReciprocal {
         self.shift
     }
 
-    /// Probability of one table entry, 15 bits (0..=32768).
+    /// Probability of one table entry, 15 bits (0..=32767 where the sum is at least 2^15).
     #[inline(always)]
     pub fn apply(self, entry: u16) -> u16 {
         ((u32::from(entry) * self.r) >> (self.shift & 31)) as u16

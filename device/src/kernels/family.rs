@@ -104,9 +104,7 @@ impl Family {
     /// Bytes of work memory of the products of one group of queries with keys and values.
     pub const fn attention_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
-            Family::Dsp => {
-                max(self.input_bytes(2, width), self.input_bytes(2, tokens)) + 2 * 4 * width.next_multiple_of(4)
-            }
+            Family::Dsp => max(self.input_bytes(2, width), self.input_bytes(2, tokens)),
             // Queries, then probabilities, padded to whole vectors where they are not.
             Family::Mve => {
                 let queries = if width.is_multiple_of(16) { 0 } else { Layout::Helium.padded(width) };

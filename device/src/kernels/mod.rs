@@ -145,6 +145,19 @@ pub trait Kernel {
         }
     }
 
+    /// True where [`Kernel::normalise_pair`] makes the form without i8 rows.
+    const NORMALISES_FORM: bool = false;
+
+    /// Two tokens' normalised rows in the kernel's own form.
+    fn normalise_pair(rows: [&[i16]; 2], tokens: [NormToken; 2], form: &mut [u8]) {
+        let _ = (rows, tokens, form);
+    }
+
+    /// The i8 rows [count, width] of a form, for taps.
+    fn restore(form: &[u8], width: usize, rows: &mut [i8]) {
+        let _ = (form, width, rows);
+    }
+
     /// GELU table over codes, in place.
     #[inline(always)]
     fn gelu(block: &Block<'_>, codes: &mut [i8]) {

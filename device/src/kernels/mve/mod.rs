@@ -63,9 +63,12 @@ impl Kernel for Mve {
         let out = probabilities.as_mut_ptr();
         // SAFETY: `count` values each; the table has an entry for each of the 255 distances.
         let sum = unsafe { vector::ldae_mve_exponentials(logits.as_ptr(), count, table.as_ptr(), out) };
-        let (factor, shift) = row_reciprocal(sum).parts();
+        let reciprocal = row_reciprocal(sum);
+        let Some(shift) = reciprocal.shift().checked_sub(16) else {
+            return Portable::softmax(block, logits, probabilities);
+        };
         // SAFETY: as above.
-        unsafe { vector::ldae_mve_scale(out, count, factor, 16 - shift as i32) };
+        unsafe { vector::ldae_mve_scale(out, count, u32::from(reciprocal.multiplier()), -(shift as i32)) };
     }
 
     fn weighted_values(

@@ -29,7 +29,7 @@ unsafe extern "C" {
     pub(super) fn ldae_mve_add(stream: *mut i16, branch: *const i16, count: usize);
     /// Table entries (256 u16, indexed by maximum − logit) of one row of logits; returns their sum.
     pub(super) fn ldae_mve_exponentials(logits: *const i8, count: usize, table: *const u8, out: *mut u16) -> u32;
-    /// out = (out << left)·factor >> 16, or out·factor >> 16 >> −left where `left` is negative.
+    /// out = out·factor >> 16 << left, `left` ≤ 0.
     pub(super) fn ldae_mve_scale(out: *mut u16, count: usize, factor: u32, left: i32);
     /// Eight rows of bytes, `stride` apart, `4·groups` columns, to groups of four columns of eight bytes, `group_step` apart.
     pub(super) fn ldae_mve_transpose(rows: *const i8, stride: usize, groups: usize, out: *mut u8, group_step: usize);
@@ -149,22 +149,13 @@ global_asm!(
     ldae_mve_function ldae_mve_scale
     push {{r4, lr}}
     vdup.16 q1, r2
-    cmp r3, #0
-    bgt 3f
-    wlstp.16 lr, r1, 5f
+    wlstp.16 lr, r1, 2f
 1:  vldrh.u16 q0, [r0]
     vmulh.u16 q0, q0, q1
     vshl.u16 q0, r3
     vstrh.16 q0, [r0], #16
     letp lr, 1b
-    pop {{r4, pc}}
-3:  wlstp.16 lr, r1, 5f
-4:  vldrh.u16 q0, [r0]
-    vshl.u16 q0, r3
-    vmulh.u16 q0, q0, q1
-    vstrh.16 q0, [r0], #16
-    letp lr, 4b
-5:  pop {{r4, pc}}
+2:  pop {{r4, pc}}
 
     ldae_mve_function ldae_mve_transpose
     push {{r4, lr}}
