@@ -16,6 +16,9 @@ pub enum Choice {
     /// Helium, the vectors of Armv8.1-M.
     #[cfg(kernel_mve)]
     Mve,
+    /// Two products a multiplication, for cores without SIMD.
+    #[cfg(kernel_two_lane)]
+    TwoLane,
     /// The portable loops compiled for AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx2(x86::Avx2Token),
@@ -40,6 +43,8 @@ impl Choice {
         Family::Dsp,
         #[cfg(kernel_mve)]
         Family::Mve,
+        #[cfg(kernel_two_lane)]
+        Family::TwoLane,
         #[cfg(target_arch = "x86_64")]
         Family::Dot,
     ];
@@ -63,6 +68,8 @@ impl Choice {
         return [Some(Choice::Dsp), None, None, None, None];
         #[cfg(kernel_mve)]
         return [Some(Choice::Mve), None, None, None, None];
+        #[cfg(kernel_two_lane)]
+        return [Some(Choice::TwoLane), None, None, None, None];
         #[cfg(target_arch = "x86_64")]
         {
             let (avx2, avx512) = (x86::Avx2Token::detect(), x86::Avx512Token::detect());
@@ -86,6 +93,8 @@ impl Choice {
             Choice::Dsp => Family::Dsp,
             #[cfg(kernel_mve)]
             Choice::Mve => Family::Mve,
+            #[cfg(kernel_two_lane)]
+            Choice::TwoLane => Family::TwoLane,
             #[cfg(target_arch = "x86_64")]
             Choice::Avx2(_) | Choice::Avx512(_) => Family::Portable,
             #[cfg(target_arch = "x86_64")]
@@ -101,6 +110,8 @@ impl Choice {
             Choice::Dsp => "dsp",
             #[cfg(kernel_mve)]
             Choice::Mve => "mve",
+            #[cfg(kernel_two_lane)]
+            Choice::TwoLane => "two-lane",
             #[cfg(target_arch = "x86_64")]
             Choice::Avx2(_) => "avx2-canonical",
             #[cfg(target_arch = "x86_64")]

@@ -13,6 +13,9 @@ mod family;
 #[cfg(kernel_mve)]
 pub(crate) mod mve;
 pub mod portable;
+#[cfg(kernel_two_lane)]
+#[allow(unsafe_code)]
+pub(crate) mod two_lane;
 #[cfg(target_arch = "x86_64")]
 pub mod x86;
 
