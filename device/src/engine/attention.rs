@@ -19,8 +19,9 @@ pub(super) fn run<K: Kernel, T: Tap>(
 ) -> Result<(), EmbedError> {
     let (n, w, dh) = (spec.tokens() as usize, spec.width as usize, spec.head_width() as usize);
     let id = |stage| TapId::Block(index, stage);
+    let [range, _] = block.norms;
     let (statistics, norm_rows, mut region) = work.parts();
-    norm::statistics(stream, w, statistics);
+    norm::statistics(stream, w, range, statistics);
 
     // Queries of all heads; each head's output later overwrites its queries.
     let queries: &mut [i8] = region.take(n * w)?; // [N, W]

@@ -18,10 +18,11 @@ pub(super) fn run<K: Kernel, T: Tap>(
 ) -> Result<(), EmbedError> {
     let (w, hidden_width) = (spec.width as usize, spec.hidden() as usize);
     let id = |stage| TapId::Block(index, stage);
+    let [_, range] = block.norms;
     let (statistics, norm_rows, mut region) = work.parts();
     let hidden: &mut [i8] = region.take(ROWS * hidden_width)?;
     let product: &mut [i16] = region.take(ROWS * w)?;
-    norm::statistics(stream, w, statistics);
+    norm::statistics(stream, w, range, statistics);
     for (x, s) in stream.chunks_mut(ROWS * w).zip(statistics.chunks(ROWS)) {
         let tokens = x.len() / w.max(1);
         let rows = prefix(norm_rows, x.len())?;

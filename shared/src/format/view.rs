@@ -2,7 +2,7 @@
 //! format says; they contain no panicking operation either way (a short slice would read as empty).
 
 use super::{FormatError, check, layout};
-use crate::fixed::Factor;
+use crate::fixed::{Factor, NormRange};
 use crate::spec::EncoderSpec;
 
 /// A validated artifact over borrowed bytes.
@@ -15,6 +15,8 @@ pub struct Artifact<'a> {
     pub(super) front: &'a [u8],
     pub(super) blocks: &'a [u8],
     pub(super) head: &'a [u8],
+    /// Checked ranges, two a block and the last; empty when all are ±5.
+    pub(super) norms: &'a [u8],
     pub(super) standardisation: Option<&'a [u8]>,
     pub(super) pca_basis: Option<&'a [u8]>,
     pub(super) provenance: &'a str,
@@ -86,12 +88,16 @@ impl<'a> Artifact<'a> {
     pub fn blocks(&self) -> impl ExactSizeIterator<Item = Block<'a>> + use<'a> {
         let spec = self.spec;
         let bytes = (layout::block_bytes(&spec) as usize).max(1);
-        self.blocks.chunks_exact(bytes).map(move |b| Block::read(b, &spec))
+        let norms = self.norms;
+        self.blocks.chunks_exact(bytes).enumerate().map(move |(i, b)| Block {
+            norms: [norm_range(norms, 2 * i), norm_range(norms, 2 * i + 1)],
+            ..Block::read(b, &spec)
+        })
     }
 
     /// Standardisation of the embedding.
     pub fn head(&self) -> Head<'a> {
-        Head { channels: Channels(self.head) }
+        Head { norm: norm_range(self.norms, layout::norms(&self.spec) - 1), channels: Channels(self.head) }
     }
 
     /// Float mean and deviation (f16 bits) of component `i` of the pooled embedding, if stored.
@@ -129,6 +135,11 @@ impl<'a> Artifact<'a> {
     }
 }
 
+/// Range `i` of a checked list; ±5 where none is stated.
+fn norm_range(norms: &[u8], i: usize) -> NormRange {
+    norms.get(i).and_then(|&sixteenths| NormRange::new(sixteenths)).unwrap_or(NormRange::FIVE)
+}
+
 /// Front end: patch (P) → latents (K) → stream (W), plus positions.
 #[derive(Clone, Copy, Debug)]
 pub struct Front<'a> {
@@ -150,6 +161,8 @@ impl<'a> Front<'a> {
 /// One transformer block.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a> {
+    /// Ranges of the LayerNorms before qkv and before fc1.
+    pub norms: [NormRange; 2],
     /// Queries, keys, values: 3W×W (rows 0..W, W..2W, 2W..3W; heads contiguous inside each).
     pub qkv: Linear<'a>,
     /// Q·K accumulator to i8 logits.
@@ -180,7 +193,7 @@ impl<'a> Block<'a> {
         let fc1 = c.linear(s.hidden(), w);
         let gelu = c.take(layout::GELU_TABLE);
         let fc2 = c.linear(w, s.hidden());
-        Block { qkv, logits, softmax, values, proj, fc1, gelu, fc2 }
+        Block { norms: [NormRange::FIVE; 2], qkv, logits, softmax, values, proj, fc1, gelu, fc2 }
     }
 
     /// Softmax table entry for the distance d = maximum − logit.
@@ -203,6 +216,8 @@ impl<'a> Block<'a> {
 /// Head: one channel record per embedding component.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
+    /// Range of the last LayerNorm.
+    pub norm: NormRange,
     /// Bias and factor of each component, applied to `pooled << shift`.
     pub channels: Channels<'a>,
 }
