@@ -95,12 +95,24 @@ step_emulated() {
     embed arm thumbv7em-none-eabihf -machine mps2-an386 &&
     embed arm thumbv7em-none-eabihf -machine mps2-an500 &&
     embed riscv32 riscv32imac-unknown-none-elf -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
+  gallery arm thumbv7em-none-eabihf -machine mps2-an386 &&
+    gallery riscv32 riscv32imac-unknown-none-elf -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
   cargo test --release -p ldae-host --lib verify::tests:: -- --ignored
 }
 embed() { # emulator, target, machine arguments...
   emulator=qemu-system-$1; program=$firmware_dir/$2/release/embed; shift 2
   echo "embed: $*"
   timeout 120 "$emulator" "$@" -display none -semihosting-config enable=on,target=native -kernel "$program"
+}
+
+# The board must print what this machine prints: learnt classes, votes, anomaly scores, to the last bit.
+gallery() { # emulator, target, machine arguments...
+  emulator=qemu-system-$1; program=$firmware_dir/$2/release/gallery; shift 2
+  echo "gallery: $*"
+  here=$("$firmware_dir/release/gallery") || return 1
+  there=$(timeout 120 "$emulator" "$@" -display none -semihosting-config enable=on,target=native -kernel "$program") || return 1
+  printf '%s\n' "$there"
+  [ "$here" = "$there" ] || { printf 'this machine prints\n%s\n' "$here"; return 1; }
 }
 
 # NVRTC only: neither a CUDA toolkit nor a GPU is needed to build.

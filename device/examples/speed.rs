@@ -1,7 +1,7 @@
 //! Latency of every kernel on this machine: `cargo run --release -p ldae-device --example speed`.
 use ldae_device::kernels::Choice;
-use ldae_device::{Encoder, scratch_bytes};
-use ldae_shared::format::{ArtifactDesc, Fill};
+use ldae_device::{Artifact, Encoder, LoadError, scratch_bytes};
+use ldae_shared::format::{ArtifactDesc, Fill, Layout, pack};
 use ldae_shared::spec::preset;
 use std::time::Instant;
 
@@ -13,9 +13,17 @@ fn main() {
         let mut scratch = vec![0u128; scratch_bytes(&spec) / 16];
         let pixels = vec![77u8; spec.pixels() as usize];
         let mut codes = vec![0i8; spec.embedding() as usize];
-        for kernel in Choice::all() {
-            let Ok(encoder) = Encoder::new(&bytes) else { continue };
-            let encoder = encoder.with_kernel(kernel);
+        let runs = Layout::ALL.into_iter().flat_map(|layout| Choice::all(layout).map(move |kernel| (layout, kernel)));
+        for (layout, kernel) in runs {
+            // The portable kernel reads packed layouts too, but only to check them.
+            if kernel == Choice::Portable && !layout.is_canonical() {
+                continue;
+            }
+            let Ok(packed) = pack(&bytes, layout) else { continue };
+            let Ok(encoder) = Artifact::parse(&packed).map_err(LoadError::from).and_then(|a| Encoder::on(a, kernel))
+            else {
+                continue;
+            };
             let mut best = f64::MAX;
             for _ in 0..20 {
                 let start = Instant::now();

@@ -4,7 +4,7 @@ use crate::engine::{self, Work};
 use crate::kernels::Choice;
 use crate::plan;
 use crate::tap::{NoTap, Tap};
-use ldae_shared::format::{Artifact, FormatError};
+use ldae_shared::format::{Artifact, FormatError, Layout};
 use ldae_shared::spec::EncoderSpec;
 
 /// A validated encoder over borrowed artifact bytes (flash or RAM, any alignment).
@@ -88,24 +88,72 @@ impl<const BYTES: usize> Default for Scratch<BYTES> {
     }
 }
 
+/// Why an artifact is not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// The bytes are unfit; says where.
+    Format(FormatError),
+    /// The artifact is packed for other cores: pack the canonical one for this target, or run that one as it is.
+    Layout {
+        /// Its weight layout.
+        found: Layout,
+    },
+}
+
+impl From<FormatError> for LoadError {
+    fn from(e: FormatError) -> Self {
+        LoadError::Format(e)
+    }
+}
+
+impl core::fmt::Display for LoadError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            LoadError::Format(e) => e.fmt(f),
+            LoadError::Layout { found } => {
+                write!(f, "packed as {}, which no kernel of this build and machine reads", found.name())
+            }
+        }
+    }
+}
+
+impl core::error::Error for LoadError {}
+
 impl<'a> Encoder<'a> {
-    /// Validates the artifact and chooses the fastest kernel of this machine.
+    /// Validates the artifact and chooses the fastest kernel of this build and machine for its weight layout.
     ///
     /// # Errors
-    /// Whatever makes the bytes unfit ([`FormatError`] says where).
-    pub fn new(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        Ok(Self::from_artifact(Artifact::parse(bytes)?))
+    /// The bytes are unfit, or packed for other cores.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, LoadError> {
+        Self::from_artifact(Artifact::parse(bytes)?)
     }
 
     /// Wraps an artifact that was parsed already.
-    pub fn from_artifact(artifact: Artifact<'a>) -> Self {
-        Encoder { artifact, kernel: Choice::best() }
+    ///
+    /// # Errors
+    /// It is packed for other cores.
+    pub fn from_artifact(artifact: Artifact<'a>) -> Result<Self, LoadError> {
+        let found = artifact.layout();
+        let kernel = Choice::best(found).ok_or(LoadError::Layout { found })?;
+        Ok(Encoder { artifact, kernel })
     }
 
-    /// The same encoder on another kernel; all give the same bits.
+    /// The artifact on a given kernel, one of [`Choice::all`] for its layout; all give the same bits.
+    ///
+    /// # Errors
+    /// The kernel does not read the artifact's layout.
+    pub fn on(artifact: Artifact<'a>, kernel: Choice) -> Result<Self, LoadError> {
+        let found = artifact.layout();
+        if kernel != Choice::Portable && kernel.family().layout() != found {
+            return Err(LoadError::Layout { found });
+        }
+        Ok(Encoder { artifact, kernel })
+    }
+
+    /// The artifact on the portable kernel, which reads every layout (packed ones very slowly): the definition of the bits.
     #[must_use]
-    pub fn with_kernel(self, kernel: Choice) -> Self {
-        Encoder { kernel, ..self }
+    pub const fn portable(artifact: Artifact<'a>) -> Self {
+        Encoder { artifact, kernel: Choice::Portable }
     }
 
     /// Name of the kernel in use.
@@ -123,9 +171,15 @@ impl<'a> Encoder<'a> {
         self.artifact.spec()
     }
 
-    /// Bytes of scratch needed; the same number as the `const fn` [`crate::scratch_bytes`] of the spec.
+    /// Bytes of scratch needed with the kernel in use; the `const fn` [`crate::scratch_bytes`] of the spec is the most
+    /// over all kernels of this build.
     pub const fn scratch_bytes(&self) -> usize {
-        plan::scratch_bytes(self.spec())
+        plan::scratch_bytes_of(self.spec(), self.kernel.family())
+    }
+
+    /// The kernel in use.
+    pub const fn choice(&self) -> Choice {
+        self.kernel
     }
 
     /// Embeds one picture: `pixels` u8 [image, image, C], row, column, channel; `scratch` of at least
@@ -153,7 +207,7 @@ impl<'a> Encoder<'a> {
         let (stream, work) = scratch
             .split_at_mut_checked(plan::stream_bytes(spec))
             .ok_or(EmbedError::Scratch { needed: self.scratch_bytes(), found })?;
-        if work.len() < plan::work_bytes(spec) {
+        if work.len() < plan::work_bytes(spec, self.kernel.family()) {
             return Err(EmbedError::Scratch { needed: self.scratch_bytes(), found });
         }
         let stream: &mut [i16] = bytemuck::try_cast_slice_mut(stream).map_err(|_| EmbedError::ScratchAlignment)?;
@@ -176,7 +230,7 @@ impl<'a> Encoder<'a> {
 
     /// Bytes of work memory of the stage-wise calls below (scratch without the stream).
     pub const fn work_bytes(&self) -> usize {
-        plan::work_bytes(self.spec())
+        plan::work_bytes(self.spec(), self.kernel.family())
     }
 
     /// First stage alone, for calibration: pixels to the stream (i16, N·W).
@@ -234,10 +288,10 @@ impl<'a> Encoder<'a> {
     fn work<'w>(&self, stream: &[i16], work: &'w mut [u8]) -> Result<Work<'w>, EmbedError> {
         let spec = self.spec();
         let values = spec.tokens() as usize * spec.width as usize;
-        if stream.len() != values || work.len() < plan::work_bytes(spec) {
+        if stream.len() != values || work.len() < plan::work_bytes(spec, self.kernel.family()) {
             let found = 2 * stream.len() + work.len();
             return Err(EmbedError::Scratch { needed: self.scratch_bytes(), found });
         }
-        Work::new(work, spec)
+        Work::new(work, spec, self.kernel.family())
     }
 }

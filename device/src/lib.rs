@@ -20,11 +20,12 @@ extern crate std;
 
 mod encoder;
 mod engine;
+pub mod gallery;
 pub mod kernels;
 mod plan;
 mod tap;
 
-pub use encoder::{EmbedError, Embedding, Encoder, Scratch};
-pub use ldae_shared::format::{Artifact, FormatError as LoadError};
-pub use plan::{ROWS, scratch_bytes};
+pub use encoder::{EmbedError, Embedding, Encoder, LoadError, Scratch};
+pub use ldae_shared::format::{Artifact, FormatError, Layout};
+pub use plan::{scratch_bytes, scratch_bytes_of};
 pub use tap::{BlockStage, CrcTaps, NoTap, Tap, TapData, TapId};

@@ -4,7 +4,7 @@
 use ldae_device::kernels::Choice;
 use ldae_device::{BlockStage, Encoder, Tap, TapData, TapId, scratch_bytes};
 use ldae_shared::fixed::NormRange;
-use ldae_shared::format::{Artifact, ArtifactDesc, Fill, Linear};
+use ldae_shared::format::{Artifact, ArtifactDesc, Fill, Layout, Linear, pack};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::spec::{EncoderSpec, Pooling};
 use std::collections::HashMap;
@@ -229,10 +229,7 @@ fn reference(artifact: &Artifact, pixels: &[u8]) -> Record {
 fn check(spec: EncoderSpec, fill: Fill, seed: u64) {
     assert_eq!(spec.check(), Ok(()));
     let bytes = ArtifactDesc::synthetic(spec, fill, seed).write(|_| [0; 32]).expect("synthetic artifacts are valid");
-    // Off every alignment: the artifact may lie anywhere in flash.
-    let mut moved = vec![0u8; 3];
-    moved.extend_from_slice(&bytes);
-    let artifact = Artifact::parse(&moved[3..]).unwrap();
+    let source = Artifact::parse(&bytes).unwrap();
     let mut noise = Stream::new(seed, Purpose::Vector, 1, 0);
     let pictures: [Vec<u8>; 3] = [
         (0..spec.pixels()).map(|_| noise.next_u32() as u8).collect(),
@@ -240,27 +237,44 @@ fn check(spec: EncoderSpec, fill: Fill, seed: u64) {
         vec![255; spec.pixels() as usize],
     ];
     for pixels in &pictures {
-        let want = reference(&artifact, pixels);
-        for kernel in Choice::all() {
-            let encoder = Encoder::from_artifact(artifact).with_kernel(kernel);
-            // Exactly the planned scratch, dirty, with a guard behind it.
-            let mut words = vec![0xA5A5_A5A5_A5A5_A5A5_A5A5_A5A5_A5A5_A5A5u128; scratch_bytes(&spec) / 16];
-            let scratch: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-            let mut codes = vec![0i8; spec.embedding() as usize];
-            let mut got = Record::default();
-            let norm2 = encoder.embed_tapped(pixels, scratch, &mut codes, &mut got).unwrap().norm2;
-            assert_eq!(norm2, codes.iter().map(|&c| (c as i32 * c as i32) as u32).sum::<u32>());
-            assert_eq!(got.0.len(), spec.taps());
-            for i in 0..spec.taps() {
-                let id = TapId::from_index(i, spec.depth).unwrap();
-                assert_eq!(id.index(spec.depth), i);
-                let name = id.to_string();
-                assert_eq!(got.0[&name], want.0[&name], "{name} on {} of {spec:?} {fill:?}", encoder.kernel());
+        let want = reference(&source, pixels);
+        for layout in Layout::ALL {
+            let packed = pack(&bytes, layout).unwrap();
+            // A canonical artifact may lie anywhere in flash, a packed one at multiples of 16 bytes.
+            let mut memory = vec![0u128; packed.len().div_ceil(16) + 1];
+            let memory: &mut [u8] = bytemuck::cast_slice_mut(&mut memory);
+            let at = if layout == Layout::Canonical { 3 } else { 0 };
+            memory[at..at + packed.len()].copy_from_slice(&packed);
+            let artifact = Artifact::parse(&memory[at..at + packed.len()]).unwrap();
+            for kernel in Choice::all(layout) {
+                run(artifact, kernel, pixels, &want);
             }
-            let untapped = encoder.embed(pixels, scratch, &mut vec![0; codes.len()]).map(|e| e.norm2);
-            assert_eq!(untapped, Ok(norm2));
         }
     }
+}
+
+/// One kernel against the reference's taps.
+fn run(artifact: Artifact, kernel: Choice, pixels: &[u8], want: &Record) {
+    let encoder = Encoder::on(artifact, kernel).unwrap();
+    let spec = *encoder.spec();
+    // Exactly the planned scratch, dirty.
+    let mut words = vec![0xA5A5_A5A5_A5A5_A5A5_A5A5_A5A5_A5A5_A5A5u128; encoder.scratch_bytes() / 16];
+    assert!(encoder.scratch_bytes() <= scratch_bytes(&spec));
+    let scratch: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    let mut codes = vec![0i8; spec.embedding() as usize];
+    let mut got = Record::default();
+    let norm2 = encoder.embed_tapped(pixels, scratch, &mut codes, &mut got).unwrap().norm2;
+    assert_eq!(norm2, codes.iter().map(|&c| (c as i32 * c as i32) as u32).sum::<u32>());
+    assert_eq!(got.0.len(), spec.taps());
+    let layout = artifact.layout().name();
+    for i in 0..spec.taps() {
+        let id = TapId::from_index(i, spec.depth).unwrap();
+        assert_eq!(id.index(spec.depth), i);
+        let name = id.to_string();
+        assert_eq!(got.0[&name], want.0[&name], "{name} on {}, {layout}, of {spec:?}", encoder.kernel());
+    }
+    let untapped = encoder.embed(pixels, scratch, &mut vec![0; codes.len()]).map(|e| e.norm2);
+    assert_eq!(untapped, Ok(norm2));
 }
 
 const SMALL: EncoderSpec = EncoderSpec {

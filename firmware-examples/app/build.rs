@@ -3,7 +3,6 @@
 //! Writes `artifact.ldae` and `spec.rs` (its shape as a constant, so that buffers are sized at compile time) to OUT_DIR. An
 //! artifact that the device would refuse fails the build here.
 
-use ldae_device::kernels::Choice;
 use ldae_device::{CrcTaps, Encoder, Scratch, scratch_bytes};
 use ldae_shared::crc::Crc32;
 use ldae_shared::format::{Artifact, ArtifactDesc, Fill, VectorDesc};
@@ -39,7 +38,7 @@ fn random_artifact() -> Result<Vec<u8>, Box<dyn Error>> {
     const SPEC: EncoderSpec = PRESETS[0].spec;
     let mut desc = ArtifactDesc::synthetic(SPEC, Fill::Random, 1);
     let bytes = desc.write(|_| [0; 32])?;
-    let encoder = Encoder::new(&bytes)?.with_kernel(Choice::Portable);
+    let encoder = Encoder::portable(Artifact::parse(&bytes)?);
     for index in 0..2 {
         let mut noise = Stream::new(1, Purpose::Vector, 1, index);
         let pixels: Vec<u8> = (0..SPEC.pixels()).map(|_| noise.below(256) as u8).collect();

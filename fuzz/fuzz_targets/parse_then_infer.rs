@@ -47,9 +47,9 @@ fuzz_target!(|data: &[u8]| {
     pixels.resize(spec.pixels() as usize, 0x5A);
     let mut scratch = vec![0u128; scratch_bytes(&spec) / 16];
     let mut first: Option<Vec<i8>> = None;
-    for kernel in Choice::all() {
+    for kernel in Choice::all(encoder.artifact().layout()) {
         let mut codes = vec![0i8; spec.embedding() as usize];
-        let result = encoder.with_kernel(kernel).embed(&pixels, bytemuck::cast_slice_mut(&mut scratch), &mut codes);
+        let result = Encoder::on(*encoder.artifact(), kernel).unwrap().embed(&pixels, bytemuck::cast_slice_mut(&mut scratch), &mut codes);
         assert!(result.is_ok(), "{result:?}");
         assert_eq!(*first.get_or_insert_with(|| codes.clone()), codes, "{}", kernel.name());
     }

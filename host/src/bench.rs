@@ -7,7 +7,6 @@
 use crate::error::Context;
 use crate::{Error, Result};
 use ldae_device::Encoder;
-use ldae_device::kernels::Choice;
 use ldae_shared::noise::{Purpose, Stream};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +60,7 @@ pub fn measure(name: &str, bytes: &[u8], threads: usize) -> Result<Timing> {
     let macs = encoder.spec().macs();
     let load_us = quantile(&calls(|| load().map(|_| ()))?, 0.5);
     let fastest = encoder.kernel();
-    let mut kernels = vec![time_kernel(load()?.with_kernel(Choice::Portable))?];
+    let mut kernels = vec![time_kernel(Encoder::portable(*load()?.artifact()))?];
     if fastest != kernels[0].kernel {
         kernels.push(time_kernel(load()?)?);
     }

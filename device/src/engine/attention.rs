@@ -1,11 +1,10 @@
-//! Attention (rules 3, 4, 6): queries of all heads, then head by head keys and values, one row of scores at a time.
+//! Attention (rules 3, 4, 6): queries of all heads, then head by head keys and values, a few rows of scores at a time.
 
+use super::work::Region;
 use super::{Work, norm, prefix};
 use crate::encoder::EmbedError;
-use crate::kernels::Kernel;
-use crate::plan::ROWS;
+use crate::kernels::{HeadRows, HeadShape, Kernel};
 use crate::tap::{BlockStage, Tap, TapData, TapId};
-use ldae_shared::fixed::row_reciprocal;
 use ldae_shared::format::Block;
 use ldae_shared::spec::EncoderSpec;
 
@@ -17,65 +16,66 @@ pub(super) fn run<K: Kernel, T: Tap>(
     work: &mut Work<'_>,
     tap: &mut T,
 ) -> Result<(), EmbedError> {
-    let (n, w, dh) = (spec.tokens() as usize, spec.width as usize, spec.head_width() as usize);
+    let (n, w, rows) = (spec.tokens() as usize, spec.width as usize, K::FAMILY.rows());
+    let head = HeadShape { tokens: n, width: spec.head_width() as usize };
     let id = |stage| TapId::Block(index, stage);
     let [range, _] = block.norms;
     let (statistics, norm_rows, mut region) = work.parts();
-    norm::statistics(stream, w, range, statistics);
+    norm::statistics::<K>(stream, w, range, statistics);
 
     // Queries of all heads; each head's output later overwrites its queries.
     let queries: &mut [i8] = region.take(n * w)?; // [N, W]
-    let layer = block.qkv.slice(0, w);
-    for ((x, s), q) in stream.chunks(ROWS * w).zip(statistics.chunks(ROWS)).zip(queries.chunks_mut(ROWS * w)) {
-        let rows = prefix(norm_rows, x.len())?;
-        norm::rows(x, w, s, rows);
-        K::linear_i8(rows, &layer, q);
+    let layer = block.queries();
+    for ((x, s), q) in stream.chunks(rows * w).zip(statistics.chunks(rows)).zip(queries.chunks_mut(rows * w)) {
+        let count = norm::rows::<K>(x, w, s, norm_rows)?;
+        K::linear_i8(norm_rows.prepare::<K>(count)?, &layer, q);
         if T::ENABLED {
-            tap.tap(id(BlockStage::Norm1), TapData::I8(rows));
+            tap.tap(id(BlockStage::Norm1), TapData::I8(norm_rows.rows(count)?));
             tap.tap(id(BlockStage::Q), TapData::I8(q));
         }
     }
 
     {
         let mut region = region.again();
-        let keys: &mut [i8] = region.take(n * dh)?; // [N, W/H]
-        let values: &mut [i8] = region.take(n * dh)?; // [N, W/H]
-        let logits: &mut [i8] = region.take(n)?;
-        let probabilities: &mut [u16] = region.take(n)?;
-        let acc: &mut [i32] = region.take(dh)?;
-        for head in 0..spec.heads as usize {
-            let (key_layer, value_layer) = (block.qkv.slice(w + head * dh, dh), block.qkv.slice(2 * w + head * dh, dh));
-            let chunks = stream.chunks(ROWS * w).zip(statistics.chunks(ROWS));
-            let outputs = keys.chunks_mut(ROWS * dh).zip(values.chunks_mut(ROWS * dh));
-            for ((x, s), (k, v)) in chunks.zip(outputs) {
-                let rows = prefix(norm_rows, x.len())?;
-                norm::rows(x, w, s, rows);
-                K::linear_i8(rows, &key_layer, k);
-                K::linear_i8(rows, &value_layer, v);
-            }
-            if T::ENABLED {
-                tap.tap(id(BlockStage::K), TapData::I8(keys));
-                tap.tap(id(BlockStage::V), TapData::I8(values));
-            }
-            for row in queries.chunks_exact_mut(w.max(1)) {
-                let Some(query) = row.get_mut(head * dh..(head + 1) * dh) else { continue };
-                K::logits(query, keys, block.logits, logits);
-                softmax(block, logits, probabilities);
-                K::weighted_values(probabilities, values, block.values, acc, query);
-                if T::ENABLED {
-                    tap.tap(id(BlockStage::Logits), TapData::I8(logits));
-                    tap.tap(id(BlockStage::Probabilities), TapData::U16(probabilities));
-                    tap.tap(id(BlockStage::Attention), TapData::I8(query));
+        let keys: &mut [u8] = region.take(K::FAMILY.key_bytes(n, head.width))?;
+        let values: &mut [u8] = region.take(K::FAMILY.value_bytes(n, head.width))?;
+        for h in 0..spec.heads as usize {
+            {
+                let chunk: &mut [i8] = region.again().take(rows * head.width)?; // [R, W/H]
+                let (key_layer, value_layer) = (block.keys(h), block.head_values(h));
+                keys.fill(0);
+                values.fill(0);
+                for (i, (x, s)) in stream.chunks(rows * w).zip(statistics.chunks(rows)).enumerate() {
+                    let count = norm::rows::<K>(x, w, s, norm_rows)?;
+                    let input = norm_rows.prepare::<K>(count)?;
+                    let chunk = prefix(chunk, count * head.width)?;
+                    K::linear_i8(input, &key_layer, chunk);
+                    K::store_keys(chunk, i * rows, head, keys);
+                    if T::ENABLED {
+                        tap.tap(id(BlockStage::K), TapData::I8(chunk));
+                    }
+                    K::linear_i8(input, &value_layer, chunk);
+                    K::store_values(chunk, i * rows, head, values);
+                    if T::ENABLED {
+                        tap.tap(id(BlockStage::V), TapData::I8(chunk));
+                    }
                 }
+            }
+            let column = h * head.width;
+            for rows in queries.chunks_mut(K::FAMILY.queries() * w) {
+                let queries = HeadRows { rows, stride: w, column };
+                scores::<K, T>(block, index, head, (keys, values), queries, region.again(), tap)?;
             }
         }
     }
 
     // Keys and values are done with: the product lies over them.
-    let product: &mut [i16] = region.take(ROWS * w)?;
-    for (x, s) in queries.chunks(ROWS * w).zip(stream.chunks_mut(ROWS * w)) {
+    let product: &mut [i16] = region.take(rows * w)?;
+    for (x, s) in queries.chunks(rows * w).zip(stream.chunks_mut(rows * w)) {
+        let count = x.len() / w.max(1);
+        norm_rows.rows(count)?.copy_from_slice(x);
         let product = prefix(product, x.len())?;
-        K::linear_i16(x, &block.proj, product);
+        K::linear_i16(norm_rows.prepare::<K>(count)?, &block.proj, product);
         K::add(s, product);
         if T::ENABLED {
             tap.tap(id(BlockStage::Proj), TapData::I16(product));
@@ -85,17 +85,36 @@ pub(super) fn run<K: Kernel, T: Tap>(
     Ok(())
 }
 
-/// One row of logits to 15-bit probabilities (rule 6): table lookup, one reciprocal.
-fn softmax(block: &Block<'_>, logits: &[i8], probabilities: &mut [u16]) {
-    let max = logits.iter().copied().max().unwrap_or(0);
-    let mut sum = 0u32; // at most 4096 entries of 16 bits: below 2^28
-    for (p, &x) in probabilities.iter_mut().zip(logits) {
-        let entry = block.softmax(max.abs_diff(x));
-        *p = entry;
-        sum += u32::from(entry);
+/// Logits, probabilities and outputs of a few rows of one head.
+fn scores<K: Kernel, T: Tap>(
+    block: &Block<'_>,
+    index: u16,
+    head: HeadShape,
+    (keys, values): (&[u8], &[u8]),
+    mut queries: HeadRows<'_>,
+    mut region: Region<'_>,
+    tap: &mut T,
+) -> Result<(), EmbedError> {
+    let id = |stage| TapId::Block(index, stage);
+    let count = queries.rows.len() / queries.stride.max(1);
+    let group = K::FAMILY.queries();
+    let logits: &mut [i8] = region.take(group * head.tokens)?; // [count, N]
+    let probabilities: &mut [u16] = region.take(group * head.tokens)?; // [count, N]
+    let work: &mut [u8] = region.take(K::FAMILY.attention_bytes(head.tokens, head.width))?;
+    let logits = prefix(logits, count * head.tokens)?;
+    let probabilities = prefix(probabilities, count * head.tokens)?;
+    K::logits(&mut queries, head, keys, block.logits, work, logits);
+    let rows = logits.chunks_exact(head.tokens.max(1)).zip(probabilities.chunks_exact_mut(head.tokens.max(1)));
+    for (logits, probabilities) in rows {
+        K::softmax(block, logits, probabilities);
     }
-    let reciprocal = row_reciprocal(sum);
-    for p in probabilities {
-        *p = reciprocal.apply(*p);
+    K::weighted_values(probabilities, head, values, block.values, work, &mut queries);
+    if T::ENABLED {
+        tap.tap(id(BlockStage::Logits), TapData::I8(logits));
+        tap.tap(id(BlockStage::Probabilities), TapData::U16(probabilities));
+        for row in queries.iter_mut(head.width) {
+            tap.tap(id(BlockStage::Attention), TapData::I8(row));
+        }
     }
+    Ok(())
 }

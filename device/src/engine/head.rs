@@ -1,14 +1,14 @@
 //! Head (rule 9): last LayerNorm, exact integer pooling, standardisation to codes.
 
-use super::{Work, norm, prefix};
+use super::{Work, norm};
 use crate::encoder::EmbedError;
-use crate::plan::ROWS;
+use crate::kernels::Kernel;
 use crate::tap::{Tap, TapData, TapId};
 use ldae_shared::fixed::{isqrt_u64, pool_shift};
 use ldae_shared::format::Head;
 use ldae_shared::spec::{EncoderSpec, Pooling};
 
-pub(super) fn run<T: Tap>(
+pub(super) fn run<K: Kernel, T: Tap>(
     spec: &EncoderSpec,
     head: &Head<'_>,
     stream: &[i16],
@@ -19,7 +19,7 @@ pub(super) fn run<T: Tap>(
     let (n, w, grid) = (spec.tokens() as usize, spec.width as usize, spec.grid() as usize);
     let shift = pool_shift(spec.pooled_tokens());
     let (statistics, norm_rows, mut region) = work.parts();
-    norm::statistics(stream, w, head.norm, statistics);
+    norm::statistics::<K>(stream, w, head.norm, statistics);
     let cells = if spec.pooling == Pooling::Grid2x2 { 4 } else { 1 };
     let sums: &mut [i32] = region.take(cells * w)?; // [cells, W]; |sum| ≤ 127·N < 2^19
     sums.fill(0);
@@ -27,9 +27,10 @@ pub(super) fn run<T: Tap>(
     squares.fill(0);
 
     let mut token = 0;
-    for (x, s) in stream.chunks(ROWS * w).zip(statistics.chunks(ROWS)) {
-        let rows = prefix(norm_rows, x.len())?;
-        norm::rows(x, w, s, rows);
+    let chunk = K::FAMILY.rows();
+    for (x, s) in stream.chunks(chunk * w).zip(statistics.chunks(chunk)) {
+        let count = norm::rows::<K>(x, w, s, norm_rows)?;
+        let rows = norm_rows.rows(count)?;
         if T::ENABLED {
             tap.tap(TapId::FinalNorm, TapData::I8(rows));
         }

@@ -1,9 +1,9 @@
-//! MLP (rules 3, 4, 7), chunk by chunk: the hidden layer of eight tokens at a time.
+//! MLP (rules 3, 4, 7), chunk by chunk: the hidden layer of a few tokens at a time.
 
-use super::{Work, norm, prefix};
+use super::{Work, norm};
 use crate::encoder::EmbedError;
 use crate::kernels::Kernel;
-use crate::plan::ROWS;
+use crate::plan::hidden_row_bytes;
 use crate::tap::{BlockStage, Tap, TapData, TapId};
 use ldae_shared::format::Block;
 use ldae_shared::spec::EncoderSpec;
@@ -16,29 +16,30 @@ pub(super) fn run<K: Kernel, T: Tap>(
     work: &mut Work<'_>,
     tap: &mut T,
 ) -> Result<(), EmbedError> {
-    let (w, hidden_width) = (spec.width as usize, spec.hidden() as usize);
+    let (w, rows) = (spec.width as usize, K::FAMILY.rows());
     let id = |stage| TapId::Block(index, stage);
     let [_, range] = block.norms;
     let (statistics, norm_rows, mut region) = work.parts();
-    let hidden: &mut [i8] = region.take(ROWS * hidden_width)?;
-    let product: &mut [i16] = region.take(ROWS * w)?;
-    norm::statistics(stream, w, range, statistics);
-    for (x, s) in stream.chunks_mut(ROWS * w).zip(statistics.chunks(ROWS)) {
-        let tokens = x.len() / w.max(1);
-        let rows = prefix(norm_rows, x.len())?;
-        norm::rows(x, w, s, rows);
-        let hidden = prefix(hidden, tokens * hidden_width)?; // [rows, rW]
-        K::linear_i8(rows, &block.fc1, hidden);
+    let mut hidden = region.rows(hidden_row_bytes(spec, K::FAMILY), rows, spec.hidden() as usize, K::FAMILY)?; // [R, rW]
+    let spare: &mut [i16] = if K::FAMILY.has_form() { &mut [] } else { region.take(rows * w)? };
+    norm::statistics::<K>(stream, w, range, statistics);
+    for (x, s) in stream.chunks_mut(rows * w).zip(statistics.chunks(rows)) {
+        let count = norm::rows::<K>(x, w, s, norm_rows)?;
+        let input = norm_rows.prepare::<K>(count)?;
+        let codes = hidden.rows(count)?;
+        K::linear_i8(input, &block.fc1, codes);
         if T::ENABLED {
-            tap.tap(id(BlockStage::Norm2), TapData::I8(rows));
-            tap.tap(id(BlockStage::Fc1), TapData::I8(hidden));
+            tap.tap(id(BlockStage::Norm2), TapData::I8(norm_rows.rows(count)?));
+            tap.tap(id(BlockStage::Fc1), TapData::I8(codes));
         }
-        K::gelu(block, hidden);
-        let product = prefix(product, x.len())?;
-        K::linear_i16(hidden, &block.fc2, product);
+        K::gelu(block, codes);
+        if T::ENABLED {
+            tap.tap(id(BlockStage::Gelu), TapData::I8(codes));
+        }
+        let (input, product) = hidden.prepare_with_room::<K>(count, spare, x.len())?;
+        K::linear_i16(input, &block.fc2, product);
         K::add(x, product);
         if T::ENABLED {
-            tap.tap(id(BlockStage::Gelu), TapData::I8(hidden));
             tap.tap(id(BlockStage::Fc2), TapData::I16(product));
             tap.tap(id(BlockStage::Residual2), TapData::I16(x));
         }

@@ -1,6 +1,6 @@
 //! The graph walk: front end, blocks, head, over the regions of the memory plan.
 //!
-//! Every function is generic over the kernel and the tap, and works by row chunks of [`crate::plan::ROWS`] tokens.
+//! Every function is generic over the kernel and the tap, and works by row chunks of [`crate::kernels::Family::rows`] tokens.
 
 mod attention;
 mod head;
@@ -11,10 +11,11 @@ mod work;
 pub(crate) use work::Work;
 
 use crate::encoder::EmbedError;
+#[cfg(kernel_dsp)]
+use crate::kernels::dsp::Dsp;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::x86;
 use crate::kernels::{Choice, Kernel, portable::Portable};
-use crate::plan::ROWS;
 use crate::tap::{Tap, TapData, TapId};
 use ldae_shared::format::{Block, Front, Head};
 use ldae_shared::patch::PatchGrid;
@@ -25,6 +26,8 @@ macro_rules! dispatch {
     ($choice:expr, $f:ident ( $($arg:expr),* )) => {
         match $choice {
             Choice::Portable => $f::<Portable, _>($($arg),*),
+            #[cfg(kernel_dsp)]
+            Choice::Dsp => $f::<Dsp, _>($($arg),*),
             #[cfg(target_arch = "x86_64")]
             Choice::Avx2(_) => $f::<x86::Avx2, _>($($arg),*),
             #[cfg(target_arch = "x86_64")]
@@ -55,34 +58,34 @@ fn front_with<K: Kernel, T: Tap>(
     tap: &mut T,
 ) -> Result<(), EmbedError> {
     let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, spec.width as usize);
+    let chunk = K::FAMILY.front_rows();
     let mut region = work.region();
-    let patches: &mut [i8] = region.take(ROWS * p)?;
-    let latents: &mut [i8] = region.take(ROWS * k)?;
-    let product: &mut [i16] = region.take(ROWS * w)?;
+    let mut patches = region.rows(chunk * p, chunk, p, K::FAMILY)?;
+    let mut latents = region.rows(chunk * k, chunk, k, K::FAMILY)?;
+    let product: &mut [i16] = region.take(chunk * w)?;
     let expected = spec.pixels() as usize;
     let grid = PatchGrid::of(spec).ok_or(EmbedError::Pixels { expected, found: pixels.len() })?;
     let mut positions = front.positions();
     if T::ENABLED {
         tap.tap(TapId::Pixels, TapData::U8(pixels));
     }
-    for (chunk, stream) in stream.chunks_mut(ROWS * w).enumerate() {
-        let rows = stream.len() / w.max(1);
-        let (patches, latents) = (prefix(patches, rows * p)?, prefix(latents, rows * k)?);
-        let product = prefix(product, rows * w)?;
-        for (row, patch) in patches.chunks_exact_mut(p.max(1)).enumerate() {
+    for (i, stream) in stream.chunks_mut(chunk * w).enumerate() {
+        let count = stream.len() / w.max(1);
+        let product = prefix(product, count * w)?;
+        for (row, patch) in patches.rows(count)?.chunks_exact_mut(p.max(1)).enumerate() {
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(patch);
-            grid.copy_patch(pixels, chunk * ROWS + row, bytes);
+            grid.copy_patch(pixels, i * chunk + row, bytes);
             // u8 − 128 as i8 is the same bits with the top one flipped (rule 8).
             bytes.iter_mut().for_each(|b| *b ^= 0x80);
         }
-        K::linear_i8(patches, &front.project, latents);
-        K::linear_i16(latents, &front.embed, product);
+        K::linear_i8(patches.prepare::<K>(count)?, &front.project, latents.rows(count)?);
+        K::linear_i16(latents.prepare::<K>(count)?, &front.embed, product);
         for ((s, &e), position) in stream.iter_mut().zip(product.iter()).zip(&mut positions) {
             *s = e.saturating_add(position);
         }
         if T::ENABLED {
-            tap.tap(TapId::Patches, TapData::I8(patches));
-            tap.tap(TapId::Latents, TapData::I8(latents));
+            tap.tap(TapId::Patches, TapData::I8(patches.rows(count)?));
+            tap.tap(TapId::Latents, TapData::I8(latents.rows(count)?));
             tap.tap(TapId::Embed, TapData::I16(product));
             tap.tap(TapId::Stream, TapData::I16(stream));
         }
@@ -117,7 +120,7 @@ fn block_with<K: Kernel, T: Tap>(
 
 /// Stream to embedding codes; returns the squared norm.
 pub(crate) fn head(
-    _kernel: Choice,
+    kernel: Choice,
     spec: &EncoderSpec,
     head: &Head<'_>,
     stream: &[i16],
@@ -125,7 +128,18 @@ pub(crate) fn head(
     out: &mut [i8],
     tap: &mut impl Tap,
 ) -> Result<u32, EmbedError> {
-    head::run(spec, head, stream, work, out, tap)
+    dispatch!(kernel, head_with(spec, head, stream, work, out, tap))
+}
+
+fn head_with<K: Kernel, T: Tap>(
+    spec: &EncoderSpec,
+    head: &Head<'_>,
+    stream: &[i16],
+    work: &mut Work<'_>,
+    out: &mut [i8],
+    tap: &mut T,
+) -> Result<u32, EmbedError> {
+    head::run::<K, T>(spec, head, stream, work, out, tap)
 }
 
 /// The first `length` elements; the plan makes regions large enough, so the error cannot occur.

@@ -1,7 +1,9 @@
 //! Work memory: the plan's regions, cut from the caller's bytes without `unsafe`.
 
+use super::prefix;
 use crate::encoder::EmbedError;
-use crate::plan::{ALIGN, ROWS, aligned};
+use crate::kernels::{Family, Input, Kernel};
+use crate::plan::{ALIGN, SLACK, aligned};
 use bytemuck::Pod;
 use ldae_shared::spec::EncoderSpec;
 
@@ -10,20 +12,59 @@ use ldae_shared::spec::EncoderSpec;
 pub(crate) struct Work<'a> {
     /// Mean and packed factor of every token's LayerNorm, [N, 2].
     pub(crate) statistics: &'a mut [[i32; 2]],
-    /// LayerNorm output of one chunk, i8 [ROWS, W].
-    pub(crate) norm: &'a mut [i8],
+    /// LayerNorm output of one chunk, i8 [R, W].
+    pub(crate) norm: Rows<'a>,
     overlay: &'a mut [u8],
+}
+
+/// Rows of one chunk with the kernel's form of them.
+#[derive(Debug)]
+pub(crate) struct Rows<'a> {
+    rows: &'a mut [i8],
+    form: &'a mut [u8],
+    width: usize,
+}
+
+impl Rows<'_> {
+    /// The first `count` rows, to be written.
+    pub(crate) fn rows(&mut self, count: usize) -> Result<&mut [i8], EmbedError> {
+        prefix(self.rows, count * self.width)
+    }
+
+    /// [`Rows::prepare`], and room for `values` values of the product: where the kernel reads its own form, the rows
+    /// are done with and the product lies over them; else it is in `spare`.
+    pub(crate) fn prepare_with_room<'s, K: Kernel>(
+        &'s mut self,
+        count: usize,
+        spare: &'s mut [i16],
+        values: usize,
+    ) -> Result<(Input<'s>, &'s mut [i16]), EmbedError> {
+        if !K::FAMILY.has_form() {
+            return Ok((self.prepare::<K>(count)?, prefix(spare, values)?));
+        }
+        K::prepare(prefix(self.rows, count * self.width)?, self.width, self.form);
+        let even = self.rows.len() & !1;
+        let room = bytemuck::try_cast_slice_mut(prefix(self.rows, even)?).map_err(|_| EmbedError::ScratchAlignment)?;
+        Ok((Input { rows: &[], form: self.form, count }, prefix(room, values)?))
+    }
+
+    /// Brings the first `count` rows into the kernel's form.
+    pub(crate) fn prepare<K: Kernel>(&mut self, count: usize) -> Result<Input<'_>, EmbedError> {
+        K::prepare(prefix(self.rows, count * self.width)?, self.width, self.form);
+        Ok(Input { rows: self.rows, form: self.form, count })
+    }
 }
 
 impl<'a> Work<'a> {
     /// Cuts `bytes`, which must be aligned and as long as the plan says.
-    pub(crate) fn new(bytes: &'a mut [u8], spec: &EncoderSpec) -> Result<Self, EmbedError> {
+    pub(crate) fn new(bytes: &'a mut [u8], spec: &EncoderSpec, family: Family) -> Result<Self, EmbedError> {
         if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(EmbedError::ScratchAlignment);
         }
         let mut region = Region(bytes);
         let statistics = region.take(spec.tokens() as usize)?;
-        let norm = region.take(ROWS * spec.width as usize)?;
+        let width = spec.width as usize;
+        let norm = region.rows(family.rows() * width, family.rows(), width, family)?;
         Ok(Work { statistics, norm, overlay: region.0 })
     }
 
@@ -33,8 +74,8 @@ impl<'a> Work<'a> {
     }
 
     /// Statistics, LayerNorm rows and the overlay at once.
-    pub(crate) fn parts(&mut self) -> (&mut [[i32; 2]], &mut [i8], Region<'_>) {
-        (self.statistics, self.norm, Region(self.overlay))
+    pub(crate) fn parts(&mut self) -> (&mut [[i32; 2]], &mut Rows<'a>, Region<'_>) {
+        (self.statistics, &mut self.norm, Region(self.overlay))
     }
 }
 
@@ -52,6 +93,19 @@ impl<'a> Region<'a> {
         self.0 = rest;
         let head = head.get_mut(..bytes).ok_or(short)?;
         bytemuck::try_cast_slice_mut(head).map_err(|_| EmbedError::ScratchAlignment)
+    }
+
+    /// Up to `count` rows of `width` values, in `bytes` bytes and the slack, with the kernel's form of them.
+    pub(crate) fn rows(
+        &mut self,
+        bytes: usize,
+        count: usize,
+        width: usize,
+        family: Family,
+    ) -> Result<Rows<'a>, EmbedError> {
+        let rows = self.take(bytes + SLACK)?;
+        let form = self.take(family.input_bytes(count, width))?;
+        Ok(Rows { rows, form, width })
     }
 
     /// A second cut of what is left, over the same bytes as later `take`s.

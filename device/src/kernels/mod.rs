@@ -1,28 +1,147 @@
 //! The inner loops. [`portable`] is the definition of the bits; every other kernel must equal it exactly.
+//!
+//! Which kernel runs follows from the artifact's weight layout ([`ldae_shared::format::Layout`]) and from what this build
+//! and this machine have: a canonical artifact runs on every build, a packed one where its kernel is.
 
+mod choice;
+#[cfg(kernel_dsp)]
+mod dsp;
+mod family;
 pub mod portable;
 #[cfg(target_arch = "x86_64")]
 pub mod x86;
 
-use ldae_shared::fixed::Factor;
+pub use choice::Choice;
+pub use family::Family;
+
+use ldae_shared::fixed::{Factor, NormToken, row_reciprocal};
 use ldae_shared::format::{Block, Linear};
 
+/// Rows of a matrix product: as i8, and in the kernel's own form where it has one.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// i8 [count, width], possibly with a few bytes behind it.
+    pub rows: &'a [i8],
+    /// What [`Kernel::prepare`] made of them.
+    pub form: &'a [u8],
+    /// Number of rows.
+    pub count: usize,
+}
+
+/// Shape of one attention head: N tokens, W/H values each.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadShape {
+    /// Tokens N.
+    pub tokens: usize,
+    /// Head width W/H.
+    pub width: usize,
+}
+
+/// One head's columns of some rows of the query matrix (which become those of the output).
+#[derive(Debug)]
+pub struct HeadRows<'a> {
+    /// i8 [count, stride].
+    pub rows: &'a mut [i8],
+    /// Values from one row to the next.
+    pub stride: usize,
+    /// First column of the head.
+    pub column: usize,
+}
+
+impl HeadRows<'_> {
+    /// The head's values of each row.
+    pub(crate) fn iter_mut(&mut self, width: usize) -> impl Iterator<Item = &mut [i8]> {
+        let column = self.column;
+        self.rows.chunks_exact_mut(self.stride.max(1)).filter_map(move |row| row.get_mut(column..column + width))
+    }
+}
+
 /// What a kernel computes. Slices have the stated lengths (the engine guarantees them); a shorter one is computed as far
-/// as it reaches, never beyond.
+/// as it reaches, never beyond. `rows` lie densely unless a stride is given.
 pub trait Kernel {
-    /// Products of i8 rows [rows, inputs] with a layer, to i8 [rows, outputs].
-    fn linear_i8(x: &[i8], layer: &Linear<'_>, out: &mut [i8]);
+    /// Memory plan and weight layout.
+    const FAMILY: Family;
 
-    /// Products of i8 rows [rows, inputs] with a layer, to i16 [rows, outputs].
-    fn linear_i16(x: &[i8], layer: &Linear<'_>, out: &mut [i16]);
+    /// Brings i8 rows [count, width] into the kernel's own form ([`Family::input_bytes`] bytes).
+    fn prepare(rows: &[i8], width: usize, form: &mut [u8]) {
+        let _ = (rows, width, form);
+    }
 
-    /// Logits of one query against keys [N, W/H], to i8 `[N]`.
-    fn logits(query: &[i8], keys: &[i8], factor: Factor, out: &mut [i8]);
+    /// Products of rows [count, inputs] with a layer, to i8 [count, outputs].
+    fn linear_i8(x: Input<'_>, layer: &Linear<'_>, out: &mut [i8]);
 
-    /// Σ over tokens of probability × value, values [N, W/H], to i8 [W/H] through i32 accumulators [W/H].
-    fn weighted_values(probabilities: &[u16], values: &[i8], factor: Factor, acc: &mut [i32], out: &mut [i8]);
+    /// Products of rows [count, inputs] with a layer, to i16 [count, outputs].
+    fn linear_i16(x: Input<'_>, layer: &Linear<'_>, out: &mut [i16]);
+
+    /// Puts the keys `rows` [count, W/H] of tokens `first..` into the head's key memory. Called for ascending chunks of
+    /// [`Family::rows`] tokens; the memory was zeroed before the first.
+    fn store_keys(rows: &[i8], first: usize, head: HeadShape, keys: &mut [u8]) {
+        portable::store_rows(rows, first, head, keys);
+    }
+
+    /// Puts the values `rows` [count, W/H] of tokens `first..` into the head's value memory.
+    fn store_values(rows: &[i8], first: usize, head: HeadShape, values: &mut [u8]) {
+        portable::store_rows(rows, first, head, values);
+    }
+
+    /// Logits of some queries against the keys, to i8 [count, N].
+    fn logits(
+        queries: &mut HeadRows<'_>,
+        head: HeadShape,
+        keys: &[u8],
+        factor: Factor,
+        work: &mut [u8],
+        out: &mut [i8],
+    );
+
+    /// One row of logits `[N]` to 15-bit probabilities (rule 6): table lookup, one reciprocal.
+    #[inline(always)]
+    fn softmax(block: &Block<'_>, logits: &[i8], probabilities: &mut [u16]) {
+        let max = logits.iter().copied().max().unwrap_or(0);
+        let mut sum = 0u32; // at most 4096 entries of 16 bits: below 2^28
+        for (p, &x) in probabilities.iter_mut().zip(logits) {
+            let entry = block.softmax(max.abs_diff(x));
+            *p = entry;
+            sum += u32::from(entry);
+        }
+        let reciprocal = row_reciprocal(sum);
+        for p in probabilities {
+            *p = reciprocal.apply(*p);
+        }
+    }
+
+    /// Σ over tokens of probability × value for some rows of probabilities [count, N], to i8 over the queries.
+    fn weighted_values(
+        probabilities: &[u16],
+        head: HeadShape,
+        values: &[u8],
+        factor: Factor,
+        work: &mut [u8],
+        out: &mut HeadRows<'_>,
+    );
+
+    /// Σx and Σx² of a token (rule 5).
+    #[inline(always)]
+    fn sums(row: &[i16]) -> (i32, u64) {
+        let mut sum = 0i32; // W ≤ 2048 values of 16 bits: below 2^27
+        let mut squares = 0u64;
+        for &x in row {
+            sum += i32::from(x);
+            squares += u64::from((i32::from(x) * i32::from(x)) as u32);
+        }
+        (sum, squares)
+    }
+
+    /// One token's normalised row, i8 over ± the range of its LayerNorm (rule 5).
+    #[inline(always)]
+    fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
+        for (o, &x) in out.iter_mut().zip(row) {
+            *o = token.apply(x);
+        }
+    }
 
     /// GELU table over codes, in place.
+    #[inline(always)]
     fn gelu(block: &Block<'_>, codes: &mut [i8]) {
         for c in codes {
             *c = block.gelu(*c);
@@ -30,58 +149,10 @@ pub trait Kernel {
     }
 
     /// Saturating addition of a branch to the stream.
+    #[inline(always)]
     fn add(stream: &mut [i16], branch: &[i16]) {
         for (s, b) in stream.iter_mut().zip(branch) {
             *s = s.saturating_add(*b);
-        }
-    }
-}
-
-/// A kernel by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// Safe Rust, the definition.
-    Portable,
-    /// The same loops compiled for AVX2.
-    #[cfg(target_arch = "x86_64")]
-    Avx2(x86::Avx2Token),
-    /// The same loops compiled for AVX-512 (F, BW, VL, VNNI).
-    #[cfg(target_arch = "x86_64")]
-    Avx512(x86::Avx512Token),
-}
-
-impl Choice {
-    /// The fastest that this machine has.
-    pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if let Some(token) = x86::Avx512Token::detect() {
-                return Choice::Avx512(token);
-            }
-            if let Some(token) = x86::Avx2Token::detect() {
-                return Choice::Avx2(token);
-            }
-        }
-        Choice::Portable
-    }
-
-    /// Every kernel that this machine can run, the portable one first.
-    pub fn all() -> impl Iterator<Item = Choice> {
-        #[cfg(target_arch = "x86_64")]
-        let fast = [x86::Avx2Token::detect().map(Choice::Avx2), x86::Avx512Token::detect().map(Choice::Avx512)];
-        #[cfg(not(target_arch = "x86_64"))]
-        let fast = [None, None];
-        core::iter::once(Choice::Portable).chain(fast.into_iter().flatten())
-    }
-
-    /// Name, as tests and reports state it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Choice::Portable => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Choice::Avx2(_) => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Choice::Avx512(_) => "avx512",
         }
     }
 }

@@ -3,10 +3,11 @@
 //! The bits cannot differ: it is the same integer source. Hand-written products come on top of this interface.
 #![allow(unsafe_code)]
 
-use super::{Kernel, portable};
+use super::portable::{self, Portable};
+use super::{Family, HeadRows, HeadShape, Input, Kernel};
 use core::arch::x86_64::{__cpuid_count, _xgetbv};
-use ldae_shared::fixed::Factor;
-use ldae_shared::format::Linear;
+use ldae_shared::fixed::{Factor, NormToken};
+use ldae_shared::format::{Block, Linear};
 
 /// Proof that this machine has AVX2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,45 +70,95 @@ macro_rules! compiled_for {
         pub(crate) struct $kernel;
 
         mod $module {
-            use super::{Factor, Linear, portable};
+            use super::{Block, Factor, HeadRows, HeadShape, Input, Kernel, Linear, NormToken, Portable, portable};
 
             #[target_feature(enable = $features)]
-            pub(super) fn linear_i8(x: &[i8], layer: &Linear<'_>, out: &mut [i8]) {
+            pub(super) fn linear_i8(x: Input<'_>, layer: &Linear<'_>, out: &mut [i8]) {
                 portable::linear_i8(x, layer, out);
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn linear_i16(x: &[i8], layer: &Linear<'_>, out: &mut [i16]) {
+            pub(super) fn linear_i16(x: Input<'_>, layer: &Linear<'_>, out: &mut [i16]) {
                 portable::linear_i16(x, layer, out);
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn logits(query: &[i8], keys: &[i8], factor: Factor, out: &mut [i8]) {
-                portable::logits(query, keys, factor, out);
+            pub(super) fn logits(q: &mut HeadRows<'_>, head: HeadShape, keys: &[u8], factor: Factor, out: &mut [i8]) {
+                portable::logits(q, head, keys, factor, out);
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn weighted_values(p: &[u16], v: &[i8], factor: Factor, acc: &mut [i32], out: &mut [i8]) {
-                portable::weighted_values(p, v, factor, acc, out);
+            pub(super) fn weighted_values(
+                probabilities: &[u16],
+                head: HeadShape,
+                values: &[u8],
+                factor: Factor,
+                work: &mut [u8],
+                out: &mut HeadRows<'_>,
+            ) {
+                portable::weighted_values(probabilities, head, values, factor, work, out);
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn softmax(block: &Block<'_>, logits: &[i8], probabilities: &mut [u16]) {
+                Portable::softmax(block, logits, probabilities);
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn sums(row: &[i16]) -> (i32, u64) {
+                Portable::sums(row)
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
+                Portable::normalise(row, token, out);
             }
         }
 
-        // SAFETY of the four calls: a `Choice` of this kernel holds its token, and tokens come from `detect` only.
+        // SAFETY of the calls: a `Choice` of this kernel holds its token, and tokens come from `detect` only.
         impl Kernel for $kernel {
-            fn linear_i8(x: &[i8], layer: &Linear<'_>, out: &mut [i8]) {
+            const FAMILY: Family = Family::Portable;
+
+            fn linear_i8(x: Input<'_>, layer: &Linear<'_>, out: &mut [i8]) {
                 unsafe { $module::linear_i8(x, layer, out) }
             }
 
-            fn linear_i16(x: &[i8], layer: &Linear<'_>, out: &mut [i16]) {
+            fn linear_i16(x: Input<'_>, layer: &Linear<'_>, out: &mut [i16]) {
                 unsafe { $module::linear_i16(x, layer, out) }
             }
 
-            fn logits(query: &[i8], keys: &[i8], factor: Factor, out: &mut [i8]) {
-                unsafe { $module::logits(query, keys, factor, out) }
+            fn logits(
+                q: &mut HeadRows<'_>,
+                head: HeadShape,
+                keys: &[u8],
+                factor: Factor,
+                _work: &mut [u8],
+                out: &mut [i8],
+            ) {
+                unsafe { $module::logits(q, head, keys, factor, out) }
             }
 
-            fn weighted_values(p: &[u16], v: &[i8], factor: Factor, acc: &mut [i32], out: &mut [i8]) {
-                unsafe { $module::weighted_values(p, v, factor, acc, out) }
+            fn weighted_values(
+                probabilities: &[u16],
+                head: HeadShape,
+                values: &[u8],
+                factor: Factor,
+                work: &mut [u8],
+                out: &mut HeadRows<'_>,
+            ) {
+                unsafe { $module::weighted_values(probabilities, head, values, factor, work, out) }
+            }
+
+            fn softmax(block: &Block<'_>, logits: &[i8], probabilities: &mut [u16]) {
+                unsafe { $module::softmax(block, logits, probabilities) }
+            }
+
+            fn sums(row: &[i16]) -> (i32, u64) {
+                unsafe { $module::sums(row) }
+            }
+
+            fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
+                unsafe { $module::normalise(row, token, out) }
             }
         }
     };

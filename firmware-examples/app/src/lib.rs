@@ -2,11 +2,13 @@
 //! a memory map, and a way in and out.
 //!
 //! * [`embed`]: an artifact in flash, a picture, its embedding.
+//! * [`gallery`]: learns classes from a few pictures, classifies others.
 //! * [`parity`]: answers `ldae verify`: runs the pictures it is sent and reports a CRC-32 per tap.
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod embed;
+pub mod gallery;
 pub mod parity;
 #[cfg(feature = "semihosting")]
 pub mod semihosted;

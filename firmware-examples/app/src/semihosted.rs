@@ -1,8 +1,8 @@
 //! Input and output of an emulated (or debugged) board: the host's console, and files `request.bin` and `answer.bin` in the
 //! working directory of QEMU or of the debugger.
 
-use crate::embed;
 use crate::parity::{self, Memory, Source};
+use crate::{embed, gallery};
 use core::fmt;
 use ldae_device::Scratch;
 use ldae_shared::crc::Crc32;
@@ -30,7 +30,16 @@ impl fmt::Write for Console {
 
 /// Runs [`embed::run`]; the process exit status is 0 when every embedding is as on the workstation.
 pub fn embed() -> ExitCode {
-    match embed::run(&mut Console) {
+    status(embed::run(&mut Console))
+}
+
+/// Runs [`gallery::run`]; the process exit status is 0 when it learnt something and forgot nothing.
+pub fn gallery() -> ExitCode {
+    status(gallery::run(&mut Console))
+}
+
+fn status(ran: Result<bool, impl fmt::Display>) -> ExitCode {
+    match ran {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(e) => {

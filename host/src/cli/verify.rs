@@ -30,6 +30,9 @@ pub struct Args {
     /// Folder of the firmware sources (firmware-examples), or of finished firmware (TARGET/release/verify).
     #[arg(long, value_name = "DIR")]
     firmware: Option<PathBuf>,
+    /// Kernel of the devices: best (the artifact is packed for each core) or portable (the canonical artifact).
+    #[arg(long, value_parser = ["best", "portable"], default_value = "best")]
+    kernel: String,
     /// Stop a device that sends nothing new for this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
@@ -50,7 +53,13 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         None => Pictures::of_artifact(&artifact, limit)?,
     };
     let patience = Duration::from_secs(args.timeout);
-    let options = Options { firmware: args.firmware, device_artifact, patience, skip_missing: false };
+    let options = Options {
+        firmware: args.firmware,
+        device_artifact,
+        patience,
+        skip_missing: false,
+        portable: args.kernel == "portable",
+    };
     let report = verify::run(&bytes, &devices, &pictures, &options, out)?;
     if let Some(path) = beside_the_run(&args.artifact) {
         crate::atomic::write(

@@ -7,8 +7,7 @@ use crate::data::Part;
 use crate::data::drawn::{Scene, draw};
 use crate::quantise::aligned;
 use crate::{Error, Result};
-use ldae_device::kernels::Choice;
-use ldae_device::{CrcTaps, Encoder};
+use ldae_device::{Artifact, CrcTaps, Encoder};
 use ldae_shared::crc::Crc32;
 use ldae_shared::format::{ArtifactDesc, VectorDesc};
 
@@ -18,9 +17,9 @@ const SEED: u64 = 0x1DAE;
 /// Makes `count` vectors for an otherwise complete description.
 pub(super) fn make(desc: &ArtifactDesc, count: usize) -> Result<Vec<VectorDesc>> {
     let bytes = write(desc)?;
-    let encoder = Encoder::new(&bytes)
-        .map_err(|e| Error::new("the quantised encoder is not valid").caused_by(e))?
-        .with_kernel(Choice::Portable);
+    let encoder = Artifact::parse(&bytes)
+        .map(Encoder::portable)
+        .map_err(|e| Error::new("the quantised encoder is not valid").caused_by(e))?;
     let spec = *encoder.spec();
     let mut scratch = aligned(encoder.scratch_bytes());
     (0..count)

@@ -1,8 +1,11 @@
 //! Multiply-accumulates, weights and flash of every layer of an encoder, from its spec alone.
 
-use ldae_shared::format::{block_bytes, front_bytes, head_bytes, linear_bytes};
+use ldae_shared::format::{Layout, block_bytes, front_bytes, head_bytes};
 use ldae_shared::spec::EncoderSpec;
 use serde::Serialize;
+
+/// Sizes are those of the canonical artifact.
+const LAYOUT: Layout = Layout::Canonical;
 
 /// One row of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,11 +25,11 @@ pub fn layers(s: &EncoderSpec) -> Vec<Layer> {
     let (n, w) = (u64::from(s.tokens()), u64::from(s.width));
     let linear = |name: String, outputs: u32, inputs: u32| {
         let weights = u64::from(outputs) * u64::from(inputs);
-        Layer { name, macs: n * weights, weights, flash_bytes: linear_bytes(outputs, inputs) }
+        Layer { name, macs: n * weights, weights, flash_bytes: LAYOUT.linear_bytes(outputs, inputs) }
     };
     let (width, rank) = (u32::from(s.width), u32::from(s.rank));
     let mut all = vec![linear("patch PCA".into(), rank, s.patch_values()), linear("embed".into(), width, rank)];
-    let positions = front_bytes(s) - all.iter().map(|l| l.flash_bytes).sum::<u64>();
+    let positions = front_bytes(s, LAYOUT) - all.iter().map(|l| l.flash_bytes).sum::<u64>();
     all.push(Layer { name: "positions".into(), macs: 0, weights: n * w, flash_bytes: positions });
     for i in 0..s.depth {
         let qkv = linear(format!("block {i} qkv"), 3 * width, width);
@@ -34,7 +37,7 @@ pub fn layers(s: &EncoderSpec) -> Vec<Layer> {
         let fc1 = linear(format!("block {i} fc1"), s.hidden(), width);
         let fc2 = linear(format!("block {i} fc2"), width, s.hidden());
         // What is left of the block's bytes: softmax and GELU tables and two factors.
-        let tables = block_bytes(s) - [&qkv, &proj, &fc1, &fc2].map(|l| l.flash_bytes).iter().sum::<u64>();
+        let tables = block_bytes(s, LAYOUT) - [&qkv, &proj, &fc1, &fc2].map(|l| l.flash_bytes).iter().sum::<u64>();
         let attention =
             Layer { name: format!("block {i} attention"), macs: 2 * n * n * w, weights: 0, flash_bytes: tables };
         all.extend([qkv, attention, proj, fc1, fc2]);
@@ -53,7 +56,9 @@ mod tests {
         for p in PRESETS {
             let all = layers(&p.spec);
             assert_eq!(all.iter().map(|l| l.macs).sum::<u64>(), p.spec.macs(), "{}", p.name);
-            let flash = front_bytes(&p.spec) + u64::from(p.spec.depth) * block_bytes(&p.spec) + head_bytes(&p.spec);
+            let flash = front_bytes(&p.spec, LAYOUT)
+                + u64::from(p.spec.depth) * block_bytes(&p.spec, LAYOUT)
+                + head_bytes(&p.spec);
             assert_eq!(all.iter().map(|l| l.flash_bytes).sum::<u64>(), flash, "{}", p.name);
             // Weights and one bias a channel are the parameters.
             let channels = |s: &EncoderSpec| {

@@ -5,7 +5,7 @@ use crate::cli::Output;
 use crate::data::Split;
 use crate::eval::pooling::pool;
 use crate::model::{ModelSpec, Weights, init_weights, pca, randomise_gates};
-use ldae_device::{Encoder, kernels::Choice};
+use ldae_device::{Artifact, Encoder};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::patch::PatchGrid;
 use ldae_shared::spec::{EncoderSpec, Pooling};
@@ -60,7 +60,7 @@ fn both(pooling: Pooling) -> (Vec<Vec<f32>>, Vec<Vec<f32>>, Vec<LayerNoise>) {
     let statistics = calibrate(&float, &split, &out).expect("finite");
     let (desc, noise) = quantise(&float, &statistics, &split, &out).expect("quantisable");
     let bytes = desc.write(|_| [0; 32]).expect("valid");
-    let encoder = Encoder::new(&bytes).expect("valid").with_kernel(Choice::Portable);
+    let encoder = Encoder::portable(Artifact::parse(&bytes).expect("valid"));
     let (mut floats, mut codes) = (Vec::new(), Vec::new());
     for i in 0..100 {
         let tokens = float.tokens(split.image(i));

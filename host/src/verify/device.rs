@@ -1,6 +1,8 @@
 //! The devices that `--device` names, and what each needs to run.
 
 use crate::{Error, Result};
+use ldae_device::kernels::Family;
+use ldae_shared::format::Layout;
 use std::fmt;
 use std::str::FromStr;
 
@@ -95,6 +97,18 @@ impl FromStr for Device {
             .find(|b| b.core == core)
             .map(Device::Qemu)
             .ok_or_else(|| Error::new(format!("no device {name:?}")).hint(format!("devices are {}", Device::names())))
+    }
+}
+
+impl Device {
+    /// Weight layout that the device's kernels read.
+    pub fn layout(&self) -> Layout {
+        match self {
+            Device::Host | Device::Std => Layout::Canonical,
+            Device::Qemu(board) => crate::pack::family(board.core)
+                .filter(|family| crate::pack::WITH_KERNELS.contains(family))
+                .map_or(Layout::Canonical, Family::layout),
+        }
     }
 }
 

@@ -45,12 +45,20 @@ pub struct Options {
     pub patience: Duration,
     /// Go on without devices that lack an emulator, a target or firmware, as long as one is left.
     pub skip_missing: bool,
+    /// Give the devices the canonical artifact, which their portable kernel runs, instead of one packed for their core.
+    pub portable: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // The slowest measured board makes about 100 MMAC a second, vit-tiny has 1250 MMAC: ten times the need.
-        Options { firmware: None, device_artifact: None, patience: Duration::from_secs(120), skip_missing: false }
+        Options {
+            firmware: None,
+            device_artifact: None,
+            patience: Duration::from_secs(120),
+            skip_missing: false,
+            portable: false,
+        }
     }
 }
 
@@ -60,6 +68,10 @@ struct Ready<'a> {
     board: String,
     /// None for the host itself.
     program: Option<PathBuf>,
+    /// The artifact in the order that the device's kernel reads.
+    image: Vec<u8>,
+    /// CRC-32 that it has when nothing was changed.
+    image_crc: u32,
 }
 
 /// Runs `artifact` over `pictures` on this machine and on `devices`, as many at a time as there are cores, and compares.
@@ -81,7 +93,7 @@ pub fn run(
     let on_device = options.device_artifact.as_deref().unwrap_or(artifact);
     let (mut ready, mut not_run) = (Vec::new(), Vec::new());
     for device in devices {
-        match prepare(device, on_device.len(), options, out) {
+        match prepare(device, (artifact, on_device), options, out) {
             Ok(device) => ready.push(device),
             Err(e) if options.skip_missing => not_run.push((device, e)),
             Err(e) => return Err(e),
@@ -96,7 +108,6 @@ pub fn run(
     }
     let check = Check {
         artifact,
-        on_device,
         pictures,
         picture_bytes,
         reference: reference::run(artifact, &pictures.pixels, Kernels::Portable)?,
@@ -130,10 +141,20 @@ pub fn run(
 }
 
 /// Finds everything that `device` needs before anything runs.
-fn prepare<'a>(device: &'a Device, artifact: usize, options: &Options, out: &Output) -> Result<Ready<'a>> {
+fn prepare<'a>(
+    device: &'a Device,
+    (expected, on_device): (&[u8], &[u8]),
+    options: &Options,
+    out: &Output,
+) -> Result<Ready<'a>> {
+    let image = |bytes: &[u8]| {
+        if options.portable { Ok(bytes.to_vec()) } else { crate::pack::to_layout(bytes, device.layout()) }
+    };
+    let (expected, image) = (image(expected)?, image(on_device)?);
     if let Device::Qemu(board) = device
-        && artifact > board.artifact_room
+        && image.len() > board.artifact_room
     {
+        let artifact = image.len();
         let room = board.artifact_room;
         return Err(Error::new(format!("the artifact has {artifact} bytes, {device} has room for {room}"))
             .hint("choose a smaller preset, or another device"));
@@ -143,13 +164,12 @@ fn prepare<'a>(device: &'a Device, artifact: usize, options: &Options, out: &Out
         Device::Host => None,
         _ => Some(firmware::program(device, options.firmware.as_deref(), out)?),
     };
-    Ok(Ready { device, board, program })
+    Ok(Ready { device, board, program, image, image_crc: crc32(&expected) })
 }
 
 /// Everything that the comparisons share.
 struct Check<'a> {
     artifact: &'a [u8],
-    on_device: &'a [u8],
     pictures: &'a Pictures,
     picture_bytes: usize,
     reference: Reference,
@@ -192,28 +212,32 @@ impl Check<'_> {
     /// One device: run, compare, and where it differs, look closer.
     fn one(&self, ready: &Ready<'_>, progress: &(dyn Fn(u64) + Sync)) -> Result<DeviceReport> {
         let ran = match &ready.program {
-            Some(program) => {
-                session::run(ready.device, program, &self.job(&self.pictures.pixels, None), self.patience, progress)?
-            }
-            None => in_process(self.on_device, &self.pictures.pixels)?,
+            Some(program) => session::run(
+                ready.device,
+                program,
+                &self.job(&ready.image, &self.pictures.pixels, None),
+                self.patience,
+                progress,
+            )?,
+            None => in_process(&ready.image, &self.pictures.pixels)?,
         };
         let (device, board) = (ready.device.to_string(), ready.board.clone());
         let names = &self.pictures.names;
-        let mut report = compare::compare(device, board, &ran, &self.reference, self.artifact_crc, names);
+        let mut report = compare::compare(device, board, &ran, &self.reference, ready.image_crc, names);
         if let Some(first) = &mut report.first_difference {
             first.at = self.locate(ready, first)?;
         }
         Ok(report)
     }
 
-    fn job<'j>(&'j self, pixels: &'j [u8], wanted: Option<TapWanted>) -> Job<'j> {
+    fn job<'j>(&self, image: &'j [u8], pixels: &'j [u8], wanted: Option<TapWanted>) -> Job<'j> {
         let request = Request {
-            artifact_bytes: self.on_device.len() as u32,
+            artifact_bytes: image.len() as u32,
             pictures: (pixels.len() / self.picture_bytes) as u32,
             picture_bytes: self.picture_bytes as u32,
             wanted,
         };
-        Job { artifact: self.on_device, request, pixels }
+        Job { artifact: image, request, pixels }
     }
 
     /// Asks for the bytes of the first differing tap and finds the first value that differs.
@@ -223,10 +247,10 @@ impl Check<'_> {
         let (element, host) = reference::tap_bytes(self.artifact, picture, tap, Kernels::Portable)?;
         let device = match &ready.program {
             Some(program) => {
-                let job = self.job(picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
+                let job = self.job(&ready.image, picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
                 session::run(ready.device, program, &job, self.patience, &|_| {})?.answer.tap_bytes
             }
-            None => reference::tap_bytes(self.on_device, picture, tap, Kernels::Best)?.1,
+            None => reference::tap_bytes(&ready.image, picture, tap, Kernels::Best)?.1,
         };
         Ok(compare::locate(&element.values(&host), &element.values(&device)))
     }

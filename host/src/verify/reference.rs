@@ -3,7 +3,6 @@
 
 use super::answer::{PictureResult, Plan};
 use crate::{Error, Result};
-use ldae_device::kernels::Choice;
 use ldae_device::{CrcTaps, EmbedError, Encoder, Tap, TapData, TapId};
 use ldae_shared::crc::{Crc32, crc32};
 use ldae_shared::spec::EncoderSpec;
@@ -61,7 +60,7 @@ fn open(artifact: &[u8], kernels: Kernels) -> Result<Encoder<'_>> {
         Error::new(format!("the artifact is not valid: {e}")).hint("export it again, or give an intact copy")
     })?;
     Ok(match kernels {
-        Kernels::Portable => encoder.with_kernel(Choice::Portable),
+        Kernels::Portable => Encoder::portable(*encoder.artifact()),
         Kernels::Best => encoder,
     })
 }

@@ -1,27 +1,28 @@
 //! The validator: one pass over the header and table, one over the tensors, one CRC.
 
 use super::layout::{self, CHANNEL, FACTOR, GELU_TABLE, SOFTMAX_TABLE, pad4};
+use super::packed::{Layout, MAX_HEADER, PADDING, PanelFacts};
 use super::view::Cursor;
 use super::{Artifact, ENTRY, FormatError, HEADER, Preprocess, TestVectors, kind};
 use crate::fixed::{ACC_LIMIT, Factor, NormRange, pool_shift};
 use crate::spec::{EncoderSpec, Pooling};
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Artifact<'_>, FormatError> {
-    let sections = table(bytes)?;
+    let (sections, layout) = table(bytes)?;
     let spec_bytes = sections.required(kind::SPEC)?;
     let (spec, time_step) = spec(spec_bytes)?;
     let preprocess = preprocess(sections.required(kind::PREPROCESS)?, &spec)?;
 
-    let front = sections.required(kind::FRONT)?.exactly(layout::front_bytes(&spec))?;
-    let blocks = sections.required(kind::BLOCKS)?.exactly(spec.depth as u64 * layout::block_bytes(&spec))?;
+    let front = sections.required(kind::FRONT)?.exactly(layout::front_bytes(&spec, layout))?;
+    let blocks = sections.required(kind::BLOCKS)?.exactly(spec.depth as u64 * layout::block_bytes(&spec, layout))?;
     let head = sections.required(kind::HEAD)?.exactly(layout::head_bytes(&spec))?;
     let standardisation =
         sections.optional(kind::STANDARDISATION).map(|s| s.exactly(4 * spec.embedding() as u64)).transpose()?;
     let basis = (spec.rank as u64 + 1) * spec.patch_values() as u64 + 1;
     let pca_basis = sections.optional(kind::PCA_BASIS).map(|s| s.exactly(pad4(2 * basis))).transpose()?;
 
-    check_front(front, &spec)?;
-    let mut at = Walk { section: blocks, used: 0 };
+    check_front(front, &spec, layout)?;
+    let mut at = Walk { section: blocks, used: 0, layout };
     for _ in 0..spec.depth {
         check_block(&mut at, &spec)?;
     }
@@ -44,6 +45,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Artifact<'_>, FormatError> {
     }
     Ok(Artifact {
         bytes,
+        layout,
         spec,
         time_step,
         preprocess,
@@ -104,7 +106,7 @@ impl<'a> Sections<'a> {
 }
 
 /// Header and section table; after this every entry lies inside the file and none overlaps.
-fn table(bytes: &[u8]) -> Result<Sections<'_>, FormatError> {
+fn table(bytes: &[u8]) -> Result<(Sections<'_>, Layout), FormatError> {
     let found = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let truncated = |needed: usize| FormatError::Truncated { needed: needed as u32, found };
     let magic = bytes.get(..4).ok_or(truncated(HEADER))?;
@@ -128,9 +130,10 @@ fn table(bytes: &[u8]) -> Result<Sections<'_>, FormatError> {
         return Err(FormatError::Crc { declared: crc, found: actual });
     }
     let (rules, weights) = (c.u16(), c.u16());
-    if rules != super::RULES || weights != super::LAYOUT_CANONICAL {
-        return Err(FormatError::UnknownRules { rules, layout: weights });
-    }
+    let layout = match Layout::from_code(weights) {
+        Some(layout) if rules == super::RULES => layout,
+        _ => return Err(FormatError::UnknownRules { rules, layout: weights }),
+    };
     let (count, flags) = (c.u16(), c.u16());
     if count == 0 || count > super::MAX_SECTIONS {
         return Err(FormatError::Sections { at: 20 });
@@ -164,7 +167,7 @@ fn table(bytes: &[u8]) -> Result<Sections<'_>, FormatError> {
     if next != found {
         return Err(FormatError::Length { declared: next, found });
     }
-    Ok(Sections { bytes, table })
+    Ok((Sections { bytes, table }, layout))
 }
 
 fn spec(section: Section<'_>) -> Result<(EncoderSpec, u16), FormatError> {
@@ -214,6 +217,7 @@ fn text(section: Section<'_>) -> Result<&str, FormatError> {
 struct Walk<'a> {
     section: Section<'a>,
     used: usize,
+    layout: Layout,
 }
 
 impl<'a> Walk<'a> {
@@ -221,11 +225,11 @@ impl<'a> Walk<'a> {
         self.section.offset + self.used as u32
     }
 
-    /// The next `bytes` bytes; the padding to four behind them must be zero.
+    /// The next `bytes` bytes; the padding behind them (to four, packed to sixteen) must be zero.
     fn take(&mut self, bytes: u64) -> Result<&'a [u8], FormatError> {
         let at = self.at();
         let rest = self.section.bytes.get(self.used..).unwrap_or(&[]);
-        let (padded, _) = rest.split_at_checked(pad4(bytes) as usize).ok_or(FormatError::Field { at })?;
+        let (padded, _) = rest.split_at_checked(self.layout.pad(bytes) as usize).ok_or(FormatError::Field { at })?;
         let (body, pad) = padded.split_at_checked(bytes as usize).ok_or(FormatError::Field { at })?;
         if pad.iter().any(|&b| b != 0) {
             return Err(FormatError::Field { at });
@@ -241,6 +245,43 @@ impl<'a> Walk<'a> {
 
     /// Rule 2 for every channel; `top` is the largest magnitude of an input (127, or 128 for pixels).
     fn linear(&mut self, outputs: u32, inputs: u32, top: u32) -> Result<(), FormatError> {
+        if self.layout.is_canonical() { self.rows(outputs, inputs, top) } else { self.panels(outputs, inputs, top) }
+    }
+
+    /// A packed layer: values as in a canonical one, headers and padding as they imply.
+    fn panels(&mut self, outputs: u32, inputs: u32, top: u32) -> Result<(), FormatError> {
+        let (layout, mut at) = (self.layout, self.at());
+        let panel_bytes = layout.panel_bytes(inputs as usize);
+        let panels = self.take(layout.linear_bytes(outputs, inputs))?;
+        let mut left = outputs as usize;
+        for panel in panels.chunks_exact(panel_bytes) {
+            let facts = PanelFacts::of(layout, panel, inputs as usize, top);
+            if facts.largest > 127 {
+                return Err(FormatError::Code { at });
+            }
+            for (c, (channel, &sum)) in facts.channels.iter().zip(&facts.magnitudes).enumerate() {
+                if Factor::new(channel.m, channel.t).is_none() {
+                    return Err(FormatError::Factor { at });
+                }
+                if u64::from(top) * u64::from(sum) + u64::from(channel.bias.unsigned_abs()) > ACC_LIMIT as u64 {
+                    return Err(FormatError::Accumulator { at });
+                }
+                if c >= left && (sum != 0 || *channel != PADDING) {
+                    return Err(FormatError::Panel { at });
+                }
+            }
+            let mut header = [0; MAX_HEADER];
+            layout.put_header(&facts, &mut header);
+            if !facts.clean || header.get(..layout.header()) != panel.get(..layout.header()) {
+                return Err(FormatError::Panel { at });
+            }
+            left = left.saturating_sub(layout.channels());
+            at += panel_bytes as u32;
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, outputs: u32, inputs: u32, top: u32) -> Result<(), FormatError> {
         let (records_at, records) = (self.at(), self.take(outputs as u64 * CHANNEL)?);
         let (weights_at, weights) = (self.at(), self.take(outputs as u64 * inputs as u64)?);
         let rows = weights.chunks_exact((inputs as usize).max(1));
@@ -271,8 +312,8 @@ fn check_factor(bytes: &[u8], at: u32) -> Result<(), FormatError> {
     if Factor::new(m, t).is_none() || pad != 0 { Err(FormatError::Factor { at }) } else { Ok(()) }
 }
 
-fn check_front(section: Section<'_>, s: &EncoderSpec) -> Result<(), FormatError> {
-    let mut walk = Walk { section, used: 0 };
+fn check_front(section: Section<'_>, s: &EncoderSpec, layout: Layout) -> Result<(), FormatError> {
+    let mut walk = Walk { section, used: 0, layout };
     walk.linear(s.rank as u32, s.patch_values(), 128)?;
     walk.linear(s.width as u32, s.rank as u32, 127)?;
     walk.take(s.tokens() as u64 * s.width as u64 * 2)?; // any i16 is a valid position: the addition saturates
@@ -281,7 +322,14 @@ fn check_front(section: Section<'_>, s: &EncoderSpec) -> Result<(), FormatError>
 
 fn check_block(walk: &mut Walk<'_>, s: &EncoderSpec) -> Result<(), FormatError> {
     let w = s.width as u32;
-    walk.linear(3 * w, w, 127)?;
+    if walk.layout.is_canonical() {
+        walk.linear(3 * w, w, 127)?;
+    } else {
+        walk.linear(w, w, 127)?;
+        for _ in 0..2 * s.heads {
+            walk.linear(s.head_width().into(), w, 127)?;
+        }
+    }
     walk.factor()?;
     let at = walk.at();
     let table = walk.take(SOFTMAX_TABLE)?;

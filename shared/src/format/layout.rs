@@ -1,5 +1,6 @@
 //! Lengths that follow from the spec. In `u64`, so that no accepted spec can overflow them.
 
+use super::packed::Layout;
 use crate::spec::EncoderSpec;
 
 /// Bytes of one output channel's record: bias i32, multiplier u16, shift u8, zero u8.
@@ -20,29 +21,34 @@ pub(super) const fn pad4(bytes: u64) -> u64 {
     (bytes + 3) & !3
 }
 
-/// Bytes of one linear layer: `outputs` channel records, then `outputs`×`inputs` weights (i8), padded to four.
-pub const fn linear_bytes(outputs: u32, inputs: u32) -> u64 {
-    outputs as u64 * CHANNEL + pad4(outputs as u64 * inputs as u64)
-}
-
 /// Bytes of the FRONT section: projection K×P, embedding W×K, positions N×W (i16).
-pub const fn front_bytes(s: &EncoderSpec) -> u64 {
-    linear_bytes(s.rank as u32, s.patch_values())
-        + linear_bytes(s.width as u32, s.rank as u32)
-        + pad4(s.tokens() as u64 * s.width as u64 * 2)
+pub const fn front_bytes(s: &EncoderSpec, layout: Layout) -> u64 {
+    layout.linear_bytes(s.rank as u32, s.patch_values())
+        + layout.linear_bytes(s.width as u32, s.rank as u32)
+        + layout.pad(s.tokens() as u64 * s.width as u64 * 2)
 }
 
-/// Bytes of one block: qkv 3W×W, logits factor, softmax table, value factor, proj W×W, fc1 rW×W, GELU table, fc2 W×rW.
-pub const fn block_bytes(s: &EncoderSpec) -> u64 {
+/// Bytes of the query, key and value layers of a block. Canonical: one layer 3W×W. Packed: queries W×W, then for each
+/// head its keys and its values, so that every head starts a panel.
+pub(super) const fn qkv_bytes(s: &EncoderSpec, layout: Layout) -> u64 {
     let w = s.width as u32;
-    linear_bytes(3 * w, w)
-        + FACTOR
-        + SOFTMAX_TABLE
-        + FACTOR
-        + linear_bytes(w, w)
-        + linear_bytes(s.hidden(), w)
-        + GELU_TABLE
-        + linear_bytes(w, s.hidden())
+    if layout.is_canonical() {
+        return layout.linear_bytes(3 * w, w);
+    }
+    layout.linear_bytes(w, w) + 2 * s.heads as u64 * layout.linear_bytes(s.head_width() as u32, w)
+}
+
+/// Bytes of one block: qkv, logits factor, softmax table, value factor, proj W×W, fc1 rW×W, GELU table, fc2 W×rW.
+pub const fn block_bytes(s: &EncoderSpec, layout: Layout) -> u64 {
+    let w = s.width as u32;
+    qkv_bytes(s, layout)
+        + layout.pad(FACTOR)
+        + layout.pad(SOFTMAX_TABLE)
+        + layout.pad(FACTOR)
+        + layout.linear_bytes(w, w)
+        + layout.linear_bytes(s.hidden(), w)
+        + layout.pad(GELU_TABLE)
+        + layout.linear_bytes(w, s.hidden())
 }
 
 /// Bytes of the HEAD section: one channel record per embedding component.

@@ -10,6 +10,7 @@
 
 mod check;
 mod layout;
+mod packed;
 #[cfg(feature = "alloc")]
 mod synthetic;
 #[cfg(test)]
@@ -18,7 +19,10 @@ mod view;
 #[cfg(feature = "alloc")]
 mod write;
 
-pub use layout::{block_bytes, front_bytes, head_bytes, linear_bytes};
+pub use layout::{block_bytes, front_bytes, head_bytes};
+pub use packed::Layout;
+#[cfg(feature = "alloc")]
+pub use packed::{PackError, pack};
 #[cfg(feature = "alloc")]
 pub use synthetic::Fill;
 pub use view::{Artifact, Block, Channel, Channels, Front, Head, Linear, Preprocess, TestVector, TestVectors};
@@ -31,8 +35,6 @@ pub const MAGIC: [u8; 4] = *b"LDAE";
 pub const VERSION: (u16, u16) = (1, 0);
 /// NUMERICS.md format version 1.
 pub const RULES: u16 = 1;
-/// Canonical weight order (row-major, output channel first), the only one that every kernel reads.
-pub const LAYOUT_CANONICAL: u16 = 0;
 /// Header length in bytes.
 pub const HEADER: usize = 64;
 /// Section table entry length in bytes.
@@ -159,6 +161,13 @@ pub enum FormatError {
         /// Offset of the channel's record.
         at: u32,
     },
+    /// A packed panel whose header or padding is not what its weights imply.
+    Panel {
+        /// Offset of the panel.
+        at: u32,
+    },
+    /// A packed artifact that does not lie at a multiple of 16 bytes in memory.
+    Misaligned,
     /// A softmax table whose first entry is below 2^15.
     Table {
         /// Offset of the table.
@@ -191,6 +200,8 @@ impl core::fmt::Display for FormatError {
             FormatError::Factor { at } => write!(f, "requantisation factor out of range at byte {at}"),
             FormatError::Code { at } => write!(f, "code -128 at byte {at}"),
             FormatError::Accumulator { at } => write!(f, "channel at byte {at} could overflow its accumulator"),
+            FormatError::Panel { at } => write!(f, "packed panel at byte {at} is inconsistent"),
+            FormatError::Misaligned => f.write_str("a packed artifact must lie at a multiple of 16 bytes in memory"),
             FormatError::Table { at } => write!(f, "softmax table at byte {at} is not normalised"),
         }
     }

@@ -141,7 +141,7 @@ fn header_faults_have_their_own_errors() {
     assert_eq!(Artifact::parse(&with(4, &[2, 0])).unwrap_err(), FormatError::Version { major: 2, minor: 0 });
     assert_eq!(Artifact::parse(&with(6, &[1, 0])).unwrap_err(), FormatError::Version { major: 1, minor: 1 });
     assert_eq!(Artifact::parse(&with(16, &[2, 0])).unwrap_err(), FormatError::UnknownRules { rules: 2, layout: 0 });
-    assert_eq!(Artifact::parse(&with(18, &[1, 0])).unwrap_err(), FormatError::UnknownRules { rules: 1, layout: 1 });
+    assert_eq!(Artifact::parse(&with(18, &[9, 0])).unwrap_err(), FormatError::UnknownRules { rules: 1, layout: 9 });
     for count in [0u16, 33, 0xFFFF] {
         assert!(Artifact::parse(&with(20, &count.to_le_bytes())).is_err());
     }
@@ -209,9 +209,9 @@ fn integers_that_could_overflow_or_leave_their_range() {
     let e = Artifact::parse(&with(head, &(1i32 << 23).to_le_bytes())).unwrap_err();
     assert_eq!(e, FormatError::Accumulator { at: head as u32 });
     // Tables: qkv, then the logits factor, then the softmax table.
-    let table = section(kind::BLOCKS) + linear_bytes(18, 6) as usize + 4;
+    let table = section(kind::BLOCKS) + Layout::Canonical.linear_bytes(18, 6) as usize + 4;
     assert_eq!(Artifact::parse(&with(table, &[0, 0])).unwrap_err(), FormatError::Table { at: table as u32 });
-    let gelu = table + 512 + 4 + 2 * linear_bytes(6, 6) as usize;
+    let gelu = table + 512 + 4 + 2 * Layout::Canonical.linear_bytes(6, 6) as usize;
     assert_eq!(Artifact::parse(&with(gelu + 3, &[0x80])).unwrap_err(), FormatError::Code { at: gelu as u32 + 3 });
     let text = section(kind::PROVENANCE);
     for byte in [0x1Bu8, 0, 0xFF, 0x7F] {

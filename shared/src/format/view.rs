@@ -1,7 +1,7 @@
 //! Views of a checked artifact. Accessors are total: on bytes that [`Artifact::parse`] accepted they return what the
 //! format says; they contain no panicking operation either way (a short slice would read as empty).
 
-use super::{FormatError, check, layout};
+use super::{FormatError, Layout, check, layout};
 use crate::fixed::{Factor, NormRange};
 use crate::spec::EncoderSpec;
 
@@ -9,6 +9,7 @@ use crate::spec::EncoderSpec;
 #[derive(Clone, Copy, Debug)]
 pub struct Artifact<'a> {
     pub(super) bytes: &'a [u8],
+    pub(super) layout: Layout,
     pub(super) spec: EncoderSpec,
     pub(super) time_step: u16,
     pub(super) preprocess: Preprocess,
@@ -32,12 +33,28 @@ pub struct Preprocess {
 }
 
 impl<'a> Artifact<'a> {
-    /// Validates `bytes` completely (see the module documentation).
+    /// Validates `bytes` completely (see the module documentation). A canonical artifact may lie anywhere, a packed one
+    /// at a multiple of 16 bytes.
     ///
     /// # Errors
     /// The first offence found, with its place.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let artifact = check::parse(bytes)?;
+        let aligned = bytes.as_ptr().addr().is_multiple_of(artifact.layout.align() as usize);
+        if aligned || artifact.layout.is_canonical() { Ok(artifact) } else { Err(FormatError::Misaligned) }
+    }
+
+    /// [`Artifact::parse`] for reading only, without the alignment that kernels need.
+    ///
+    /// # Errors
+    /// The first offence found, with its place.
+    pub fn parse_anywhere(bytes: &'a [u8]) -> Result<Self, FormatError> {
         check::parse(bytes)
+    }
+
+    /// Order of the weights.
+    pub const fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Shape.
@@ -78,20 +95,19 @@ impl<'a> Artifact<'a> {
     /// Front end.
     pub fn front(&self) -> Front<'a> {
         let s = &self.spec;
-        let mut c = Cursor(self.front);
-        let project = c.linear(s.rank as u32, s.patch_values());
-        let embed = c.linear(s.width as u32, s.rank as u32);
-        Front { project, embed, positions: c.take(s.tokens() as u64 * s.width as u64 * 2) }
+        let (mut c, layout) = (Cursor(self.front), self.layout);
+        let project = c.linear(layout, s.rank as u32, s.patch_values());
+        let embed = c.linear(layout, s.width as u32, s.rank as u32);
+        Front { project, embed, positions: c.part(layout, s.tokens() as u64 * s.width as u64 * 2) }
     }
 
     /// Blocks in order.
     pub fn blocks(&self) -> impl ExactSizeIterator<Item = Block<'a>> + use<'a> {
-        let spec = self.spec;
-        let bytes = (layout::block_bytes(&spec) as usize).max(1);
-        let norms = self.norms;
+        let (spec, layout, norms) = (self.spec, self.layout, self.norms);
+        let bytes = (layout::block_bytes(&spec, layout) as usize).max(1);
         self.blocks.chunks_exact(bytes).enumerate().map(move |(i, b)| Block {
             norms: [norm_range(norms, 2 * i), norm_range(norms, 2 * i + 1)],
-            ..Block::read(b, &spec)
+            ..Block::read(b, &spec, layout)
         })
     }
 
@@ -121,6 +137,16 @@ impl<'a> Artifact<'a> {
     /// Embedded test vectors.
     pub const fn vectors(&self) -> TestVectors<'a> {
         self.vectors
+    }
+
+    /// Sections as (kind, required, contents).
+    #[cfg(feature = "alloc")]
+    pub(super) fn section_bodies(&self) -> impl Iterator<Item = (u16, bool, &'a [u8])> + use<'a> {
+        let bytes = self.bytes;
+        self.sections().map(move |(kind, offset, length)| {
+            let body = bytes.get(offset as usize..).and_then(|b| b.get(..length as usize)).unwrap_or(&[]);
+            (kind, super::kind::is_required(kind), body)
+        })
     }
 
     /// Sections as (kind, offset, length).
@@ -163,7 +189,9 @@ impl<'a> Front<'a> {
 pub struct Block<'a> {
     /// Ranges of the LayerNorms before qkv and before fc1.
     pub norms: [NormRange; 2],
-    /// Queries, keys, values: 3W×W (rows 0..W, W..2W, 2W..3W; heads contiguous inside each).
+    /// Queries, keys, values. Canonical: 3W×W (rows 0..W, W..2W, 2W..3W; heads contiguous inside each). Packed: queries,
+    /// then keys and values of each head, every one a sequence of whole panels. See [`Block::queries`],
+    /// [`Block::keys`], [`Block::head_values`].
     pub qkv: Linear<'a>,
     /// Q·K accumulator to i8 logits.
     pub logits: Factor,
@@ -179,21 +207,60 @@ pub struct Block<'a> {
     gelu: &'a [u8],
     /// Second MLP layer W×rW, to the stream.
     pub fc2: Linear<'a>,
+    width: usize,
+    head_width: usize,
 }
 
 impl<'a> Block<'a> {
-    fn read(bytes: &'a [u8], s: &EncoderSpec) -> Self {
+    fn read(bytes: &'a [u8], s: &EncoderSpec, layout: Layout) -> Self {
         let w = s.width as u32;
         let mut c = Cursor(bytes);
-        let qkv = c.linear(3 * w, w);
-        let logits = c.factor();
-        let softmax = c.take(layout::SOFTMAX_TABLE);
-        let values = c.factor();
-        let proj = c.linear(w, w);
-        let fc1 = c.linear(s.hidden(), w);
-        let gelu = c.take(layout::GELU_TABLE);
-        let fc2 = c.linear(w, s.hidden());
-        Block { norms: [NormRange::FIVE; 2], qkv, logits, softmax, values, proj, fc1, gelu, fc2 }
+        let qkv = if layout.is_canonical() {
+            c.linear(layout, 3 * w, w)
+        } else {
+            let weights = c.part(layout, layout::qkv_bytes(s, layout));
+            Linear { layout, inputs: w as usize, outputs: 3 * w as usize, channels: Channels(&[]), weights }
+        };
+        let logits = c.factor(layout);
+        let softmax = c.part(layout, layout::SOFTMAX_TABLE);
+        let values = c.factor(layout);
+        let proj = c.linear(layout, w, w);
+        let fc1 = c.linear(layout, s.hidden(), w);
+        let gelu = c.part(layout, layout::GELU_TABLE);
+        let fc2 = c.linear(layout, w, s.hidden());
+        let (width, head_width) = (w as usize, s.head_width() as usize);
+        Block { norms: [NormRange::FIVE; 2], qkv, logits, softmax, values, proj, fc1, gelu, fc2, width, head_width }
+    }
+
+    /// The query layer W×W of all heads.
+    pub fn queries(&self) -> Linear<'a> {
+        self.qkv.part(0, 0, self.width)
+    }
+
+    /// The key layer (W/H)×W of a head.
+    pub fn keys(&self, head: usize) -> Linear<'a> {
+        self.qkv.part(self.width + head * self.head_width, self.panels_before(2 * head), self.head_width)
+    }
+
+    /// The value layer (W/H)×W of a head.
+    pub fn head_values(&self, head: usize) -> Linear<'a> {
+        self.qkv.part(2 * self.width + head * self.head_width, self.panels_before(2 * head + 1), self.head_width)
+    }
+
+    /// Panels of the queries and of `layers` key or value layers.
+    fn panels_before(&self, layers: usize) -> usize {
+        let channels = self.qkv.layout.channels();
+        self.width.div_ceil(channels) + layers * self.head_width.div_ceil(channels)
+    }
+
+    /// GELU codes by input code as u8, 256 entries.
+    pub const fn gelu_table(&self) -> &'a [u8] {
+        self.gelu
+    }
+
+    /// exp(−d·scale) as 256 little-endian u16.
+    pub const fn softmax_table(&self) -> &'a [u8] {
+        self.softmax
     }
 
     /// Softmax table entry for the distance d = maximum − logit.
@@ -222,35 +289,73 @@ pub struct Head<'a> {
     pub channels: Channels<'a>,
 }
 
-/// A quantised linear layer, output channel first.
+/// A quantised linear layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
+    /// Order of the weights.
+    pub layout: Layout,
     /// Inputs (length of a weight row).
     pub inputs: usize,
-    /// Bias and factor of each output channel.
+    outputs: usize,
+    /// Bias and factor of each output channel; empty when packed.
     pub channels: Channels<'a>,
-    /// Weights, outputs×inputs, two's complement.
+    /// Canonical: outputs×inputs, two's complement. Packed: panels ([`Layout`]).
     pub weights: &'a [u8],
 }
 
 impl<'a> Linear<'a> {
     /// Outputs.
     pub const fn outputs(&self) -> usize {
-        self.channels.0.len() / layout::CHANNEL as usize
+        self.outputs
     }
 
-    /// Channels with their weight rows.
+    /// Channels with their weight rows; canonical layers only, a packed one reads as empty.
     #[inline]
     pub fn rows(&self) -> impl Iterator<Item = (Channel, &'a [u8])> + use<'a> {
         self.channels.iter().zip(self.weights.chunks_exact(self.inputs.max(1)))
     }
 
-    /// The output channels `from..from + count` as a layer of their own.
-    pub fn slice(&self, from: usize, count: usize) -> Linear<'a> {
+    /// Panels; packed layers only, a canonical one reads as empty.
+    pub fn panels(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let weights = if self.layout.is_canonical() { &[] } else { self.weights };
+        weights.chunks_exact(self.layout.panel_bytes(self.inputs).max(1))
+    }
+
+    /// Channel `j`, in any layout (slow: for reference and inspection).
+    pub fn channel(&self, j: usize) -> Channel {
+        if self.layout.is_canonical() {
+            return self.channels.iter().nth(j).unwrap_or(super::packed::PADDING);
+        }
+        self.layout.channel(self.panel(j), j % self.layout.channels())
+    }
+
+    /// Weight of channel `j` for input `k`, in any layout (slow: for reference and inspection).
+    pub fn weight(&self, j: usize, k: usize) -> i8 {
+        if self.layout.is_canonical() {
+            return self.weights.get(j * self.inputs + k).map_or(0, |&b| b as i8);
+        }
+        self.layout.weight(self.panel(j), j % self.layout.channels(), k) as i8
+    }
+
+    fn panel(&self, j: usize) -> &'a [u8] {
+        let bytes = self.layout.panel_bytes(self.inputs);
+        let at = j / self.layout.channels() * bytes;
+        self.weights.get(at..at + bytes).unwrap_or(&[])
+    }
+
+    /// `count` output channels as a layer of their own: in the canonical order from channel `from`, packed from panel
+    /// `panel`.
+    fn part(&self, from: usize, panel: usize, count: usize) -> Linear<'a> {
         let record = layout::CHANNEL as usize;
+        let (at, bytes) = if self.layout.is_canonical() {
+            (from * self.inputs, count * self.inputs)
+        } else {
+            let bytes = self.layout.panel_bytes(self.inputs);
+            (panel * bytes, count.div_ceil(self.layout.channels()) * bytes)
+        };
         let channels = self.channels.0.get(from * record..(from + count) * record).unwrap_or(&[]);
-        let weights = self.weights.get(from * self.inputs..(from + count) * self.inputs).unwrap_or(&[]);
-        Linear { inputs: self.inputs, channels: Channels(channels), weights }
+        let weights = self.weights.get(at..at + bytes).unwrap_or(&[]);
+        Linear { outputs: count, channels: Channels(channels), weights, ..*self }
     }
 }
 
@@ -361,8 +466,13 @@ pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 impl<'a> Cursor<'a> {
     /// The next `bytes` bytes, and the padding to four behind them skipped.
     pub(super) fn take(&mut self, bytes: u64) -> &'a [u8] {
+        self.part(Layout::Canonical, bytes)
+    }
+
+    /// The next `bytes` bytes, and the padding of the layout behind them skipped.
+    fn part(&mut self, layout: Layout, bytes: u64) -> &'a [u8] {
         let (taken, _) = self.0.split_at_checked(bytes as usize).unwrap_or((&[], &[]));
-        self.0 = self.0.get(layout::pad4(bytes) as usize..).unwrap_or(&[]);
+        self.0 = self.0.get(layout.pad(bytes) as usize..).unwrap_or(&[]);
         taken
     }
 
@@ -384,8 +494,9 @@ impl<'a> Cursor<'a> {
         u32::from_le_bytes(self.array())
     }
 
-    pub(super) fn factor(&mut self) -> Factor {
-        let (m, t, _) = (self.u16(), self.u8(), self.u8());
+    fn factor(&mut self, layout: Layout) -> Factor {
+        let mut c = Cursor(self.part(layout, layout::FACTOR));
+        let (m, t) = (c.u16(), c.u8());
         // parse() refuses anything else; the smallest factor keeps this total.
         match Factor::new(m, t) {
             Some(f) => f,
@@ -393,9 +504,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub(super) fn linear(&mut self, outputs: u32, inputs: u32) -> Linear<'a> {
-        let channels = Channels(self.take(outputs as u64 * layout::CHANNEL));
-        let weights = self.take(outputs as u64 * inputs as u64);
-        Linear { inputs: inputs as usize, channels, weights }
+    fn linear(&mut self, layout: Layout, outputs: u32, inputs: u32) -> Linear<'a> {
+        let (channels, weights) = if layout.is_canonical() {
+            let channels = self.take(outputs as u64 * layout::CHANNEL);
+            (channels, self.take(outputs as u64 * inputs as u64))
+        } else {
+            (&[][..], self.part(layout, layout.linear_bytes(outputs, inputs)))
+        };
+        Linear { layout, inputs: inputs as usize, outputs: outputs as usize, channels: Channels(channels), weights }
     }
 }

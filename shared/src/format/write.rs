@@ -1,7 +1,7 @@
 //! The writer: plain owned parts to bytes. It refuses what the reader refuses, by reading what it wrote.
 
 use super::layout::{self, pad4};
-use super::{Artifact, ENTRY, FormatError, HEADER, kind};
+use super::{Artifact, ENTRY, FormatError, HEADER, Layout, kind};
 use crate::fixed::{Factor, NormRange};
 use crate::spec::EncoderSpec;
 use alloc::string::String;
@@ -124,7 +124,7 @@ fn pad(out: &mut Vec<u8>) {
     out.resize(pad4(out.len() as u64) as usize, 0);
 }
 
-fn put_factor(out: &mut Vec<u8>, f: Factor) {
+pub(super) fn put_factor(out: &mut Vec<u8>, f: Factor) {
     out.extend_from_slice(&f.m().to_le_bytes());
     out.extend_from_slice(&[f.t(), 0]);
 }
@@ -266,12 +266,16 @@ impl ArtifactDesc {
     /// # Errors
     /// A part that does not fit the spec, or anything that [`Artifact::parse`] refuses.
     pub fn write(&self, identity: impl FnOnce(&[u8]) -> [u8; 32]) -> Result<Vec<u8>, WriteError> {
-        assemble(&self.sections()?, identity)
+        assemble(&self.sections()?, Layout::Canonical, identity)
     }
 }
 
 /// Header, table, bodies, CRC; then parsed as a reader would.
-fn assemble(sections: &[Section], identity: impl FnOnce(&[u8]) -> [u8; 32]) -> Result<Vec<u8>, WriteError> {
+pub(super) fn assemble(
+    sections: &[Section],
+    weights: Layout,
+    identity: impl FnOnce(&[u8]) -> [u8; 32],
+) -> Result<Vec<u8>, WriteError> {
     let mut offset = HEADER + ENTRY * sections.len();
     let total: u64 = offset as u64 + sections.iter().map(|s| s.bytes.len() as u64).sum::<u64>();
     let total = u32::try_from(total).map_err(|_| WriteError::TooLarge)?;
@@ -282,7 +286,7 @@ fn assemble(sections: &[Section], identity: impl FnOnce(&[u8]) -> [u8; 32]) -> R
     out.extend_from_slice(&total.to_le_bytes());
     out.extend_from_slice(&[0; 4]); // CRC, below
     out.extend_from_slice(&super::RULES.to_le_bytes());
-    out.extend_from_slice(&super::LAYOUT_CANONICAL.to_le_bytes());
+    out.extend_from_slice(&weights.code().to_le_bytes());
     out.extend_from_slice(&(sections.len() as u16).to_le_bytes());
     out.resize(HEADER, 0);
     for s in sections {
@@ -299,7 +303,7 @@ fn assemble(sections: &[Section], identity: impl FnOnce(&[u8]) -> [u8; 32]) -> R
     let id = identity(&out[HEADER..]);
     out[32..64].copy_from_slice(&id);
     reseal(&mut out);
-    Artifact::parse(&out).map_err(WriteError::Refused)?;
+    Artifact::parse_anywhere(&out).map_err(WriteError::Refused)?;
     Ok(out)
 }
 

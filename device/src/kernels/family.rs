@@ -1,0 +1,109 @@
+//! What a kernel keeps in memory: chunk size, its own form of inputs, keys and values. `const fn` of the shape, so that the
+//! memory plan is one.
+
+use ldae_shared::format::Layout;
+
+/// Kernels that share a memory plan and a weight layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Canonical weights, rows as they are.
+    Portable,
+    /// Cortex-M with DSP instructions: inputs as i16, two rows interleaved.
+    Dsp,
+    /// Armv8.1-M vectors: rows as they are.
+    Mve,
+    /// Cores without SIMD: rows as they are.
+    TwoLane,
+    /// Cortex-M0: inputs as words.
+    Thumb,
+    /// Dot products of x86-64 and 64-bit Arm.
+    Dot,
+}
+
+const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
+
+impl Family {
+    /// Weight layout that the family reads.
+    pub const fn layout(self) -> Layout {
+        match self {
+            Family::Portable => Layout::Canonical,
+            Family::Dsp => Layout::Pairs,
+            Family::Mve => Layout::Helium,
+            Family::TwoLane | Family::Thumb => Layout::TwoLane,
+            Family::Dot => Layout::Dot,
+        }
+    }
+
+    /// Rows (tokens) of a chunk: every weight is read once per chunk.
+    pub const fn rows(self) -> usize {
+        match self {
+            Family::Thumb => 4,
+            Family::Dot => 16,
+            _ => 8,
+        }
+    }
+
+    /// Rows of a chunk of the front end, whose patches are long.
+    pub const fn front_rows(self) -> usize {
+        match self {
+            Family::Dsp => 4,
+            Family::Thumb => 2,
+            _ => self.rows(),
+        }
+    }
+
+    /// True where products read the family's own form of their inputs and never the rows themselves.
+    pub const fn has_form(self) -> bool {
+        self.input_bytes(1, 1) > 0
+    }
+
+    /// Queries that attention handles together.
+    pub const fn queries(self) -> usize {
+        match self {
+            Family::Portable | Family::TwoLane | Family::Thumb => 1,
+            Family::Dsp | Family::Mve => 2,
+            Family::Dot => 16,
+        }
+    }
+
+    /// Bytes of the family's own form of `rows` input rows of `width` values; 0 where it reads the rows themselves.
+    pub const fn input_bytes(self, rows: usize, width: usize) -> usize {
+        match self {
+            Family::Portable | Family::Mve | Family::TwoLane => 0,
+            Family::Dsp => rows.next_multiple_of(2) * Layout::Pairs.padded(width) * 2,
+            Family::Thumb => rows * Layout::TwoLane.padded(width) * 4,
+            Family::Dot => rows * Layout::Dot.padded(width),
+        }
+    }
+
+    /// Bytes of one head's keys: `tokens`×`width`.
+    pub const fn key_bytes(self, tokens: usize, width: usize) -> usize {
+        match self {
+            Family::Dsp => tokens.next_multiple_of(4) * Layout::Pairs.padded(width),
+            Family::Dot => tokens.next_multiple_of(16) * (Layout::Dot.padded(width) + 4),
+            _ => tokens * width,
+        }
+    }
+
+    /// Bytes of one head's values: `tokens`×`width`.
+    pub const fn value_bytes(self, tokens: usize, width: usize) -> usize {
+        match self {
+            Family::Dsp => width.next_multiple_of(4) * Layout::Pairs.padded(tokens),
+            Family::Dot => 2 * width.next_multiple_of(16) * tokens.next_multiple_of(2),
+            _ => tokens * width,
+        }
+    }
+
+    /// Bytes of work memory of the products of one group of queries with keys and values.
+    pub const fn attention_bytes(self, tokens: usize, width: usize) -> usize {
+        match self {
+            Family::Dsp => {
+                max(self.input_bytes(2, width), self.input_bytes(2, tokens)) + 2 * 4 * width.next_multiple_of(4)
+            }
+            Family::Dot => max(16 * Layout::Dot.padded(width), 4 * width.next_multiple_of(16)),
+            _ => 4 * width,
+        }
+    }
+}
