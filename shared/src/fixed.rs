@@ -197,7 +197,24 @@ pub fn row_reciprocal(sum: u32) -> RowReciprocal {
 }
 
 impl RowReciprocal {
-    /// Probability of one table entry, 15 bits (0..=32768).
+    /// r·2^(32−shift): a probability is the high half of its entry times this. `None` where that needs more than 32 bits
+    /// (row sums below 2^15, which no checked table gives).
+    #[inline(always)]
+    pub const fn high(self) -> Option<u32> {
+        if self.shift >= 16 && self.shift <= 32 { Some(((self.r as u64) << (32 - self.shift)) as u32) } else { None }
+    }
+
+    /// Multiplier r, at most 65535.
+    pub const fn multiplier(self) -> u16 {
+        self.r as u16
+    }
+
+    /// Right shift of e·r, 1..=30 for sums below 2^30.
+    pub const fn shift(self) -> u32 {
+        self.shift
+    }
+
+    /// Probability of one table entry, 15 bits (0..=32767 where the sum is at least 2^15).
     #[inline(always)]
     pub fn apply(self, entry: u16) -> u16 {
         ((u32::from(entry) * self.r) >> (self.shift & 31)) as u16

@@ -24,8 +24,8 @@ pub(super) fn run<K: Kernel, T: Tap>(
     let spare: &mut [i16] = if K::FAMILY.has_form() { &mut [] } else { region.take(rows * w)? };
     norm::statistics::<K>(stream, w, range, statistics);
     for (x, s) in stream.chunks_mut(rows * w).zip(statistics.chunks(rows)) {
-        let count = norm::rows::<K>(x, w, s, norm_rows)?;
-        let input = norm_rows.prepare::<K>(count)?;
+        let count = x.len() / w.max(1);
+        let input = norm::input::<K, T>(x, w, s, norm_rows)?;
         let codes = hidden.rows(count)?;
         K::linear_i8(input, &block.fc1, codes);
         if T::ENABLED {

@@ -4,8 +4,11 @@
 //! and this machine have: a canonical artifact runs on every build, a packed one where its kernel is.
 
 mod choice;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[allow(unsafe_code)]
+mod dot;
 #[cfg(kernel_dsp)]
-mod dsp;
+pub(crate) mod dsp;
 mod family;
 pub mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -138,6 +141,19 @@ pub trait Kernel {
         for (o, &x) in out.iter_mut().zip(row) {
             *o = token.apply(x);
         }
+    }
+
+    /// True where [`Kernel::normalise_pair`] makes the form without i8 rows.
+    const NORMALISES_FORM: bool = false;
+
+    /// Two tokens' normalised rows in the kernel's own form.
+    fn normalise_pair(rows: [&[i16]; 2], tokens: [NormToken; 2], form: &mut [u8]) {
+        let _ = (rows, tokens, form);
+    }
+
+    /// The i8 rows [count, width] of a form, for taps.
+    fn restore(form: &[u8], width: usize, rows: &mut [i8]) {
+        let _ = (form, width, rows);
     }
 
     /// GELU table over codes, in place.

@@ -64,7 +64,7 @@ enum Verb {
     Pack(pack::Args),
     /// Prove that emulated boards compute what this machine computes.
     Verify(verify::Args),
-    /// Latency of an exported encoder on this machine.
+    /// Latency of an encoder on this machine, or its exact instructions on emulated cores.
     Bench(bench::Args),
     /// Write report.html of a run.
     Report(report::Args),

@@ -13,7 +13,8 @@ use std::time::Duration;
 pub struct Args {
     /// Exported encoder (.ldae).
     artifact: PathBuf,
-    /// Devices, separated by commas: host, std, qemu:cortex-m3, qemu:cortex-m4, qemu:cortex-m7, qemu:rv32imac.
+    /// Devices, separated by commas: host, std, qemu:cortex-m0, -m3, -m4, -m7, -m33 or -m55, qemu:rv32imac, qemu:microbit,
+    /// or qemu:all for every emulated core.
     #[arg(long, value_delimiter = ',', default_value = "qemu:cortex-m4")]
     device: Vec<String>,
     /// Pictures to run: a data set (its held-out split), as `ldae data` reads it. Without it: the artifact's own
@@ -27,7 +28,7 @@ pub struct Args {
     /// comparison shows where it departs.
     #[arg(long, value_name = "FILE")]
     device_artifact: Option<PathBuf>,
-    /// Folder of the firmware sources (firmware-examples), or of finished firmware (TARGET/release/verify).
+    /// Folder of the firmware sources (firmware-examples), or of finished firmware (PACKAGE/TARGET/release/verify).
     #[arg(long, value_name = "DIR")]
     firmware: Option<PathBuf>,
     /// Kernel of the devices: best (the artifact is packed for each core) or portable (the canonical artifact).
@@ -40,7 +41,7 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
-    let devices: Vec<Device> = args.device.iter().map(|d| d.parse()).collect::<Result<_>>()?;
+    let devices: Vec<Device> = Device::list(&args.device)?;
     let bytes = read(&args.artifact)?;
     let artifact = Artifact::parse(&bytes).map_err(|e| {
         Error::new(format!("{} is not a valid artifact: {e}", args.artifact.display()))

@@ -8,14 +8,14 @@
 //! Refused: an artifact that the loader refuses, pictures of another size than its spec, an artifact that does not fit in the
 //! board's memory. A device that crashes, hangs or answers garbage is reported as "did not finish", never as equal.
 
-mod answer;
+pub(crate) mod answer;
 mod compare;
-mod device;
-mod firmware;
+pub(crate) mod device;
+pub(crate) mod firmware;
 mod pictures;
-mod reference;
+pub(crate) mod reference;
 mod report;
-mod session;
+pub(crate) mod session;
 
 pub use answer::{Answer, AnswerError};
 pub use device::{BOARDS, Board, Device};
@@ -162,7 +162,7 @@ fn prepare<'a>(
     let board = session::describe(device)?;
     let program = match device {
         Device::Host => None,
-        _ => Some(firmware::program(device, options.firmware.as_deref(), out)?),
+        _ => Some(firmware::program(device, firmware::VERIFY, options.firmware.as_deref(), out)?),
     };
     Ok(Ready { device, board, program, image, image_crc: crc32(&expected) })
 }
@@ -237,7 +237,7 @@ impl Check<'_> {
             picture_bytes: self.picture_bytes as u32,
             wanted,
         };
-        Job { artifact: image, request, pixels }
+        Job { artifact: image, request, pixels, counter: None }
     }
 
     /// Asks for the bytes of the first differing tap and finds the first value that differs.
@@ -267,7 +267,7 @@ fn in_process(artifact: &[u8], pixels: &[u8]) -> Result<Ran> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let answer = Answer { identity: Some(identity), plan: Some(plan), pictures, finished: true, ..Answer::default() };
-    Ok(Ran { answer, trouble: None, seconds: started.elapsed().as_secs_f64() })
+    Ok(Ran { answer, trouble: None, counts: None, seconds: started.elapsed().as_secs_f64() })
 }
 
 #[cfg(test)]
