@@ -12,7 +12,7 @@ pub enum Family {
     Dsp,
     /// Armv8.1-M vectors: rows as they are.
     Mve,
-    /// Cores without SIMD: rows as they are.
+    /// RV32 and Cortex-M3, without SIMD: inputs as words of two rows.
     TwoLane,
     /// Cortex-M0: inputs as words.
     Thumb,
@@ -31,7 +31,8 @@ impl Family {
             Family::Portable => Layout::Canonical,
             Family::Dsp => Layout::Pairs,
             Family::Mve => Layout::Helium,
-            Family::TwoLane | Family::Thumb => Layout::TwoLane,
+            Family::TwoLane => Layout::Quads,
+            Family::Thumb => Layout::TwoLane,
             Family::Dot => Layout::Dot,
         }
     }
@@ -48,7 +49,7 @@ impl Family {
     /// Rows of a chunk of the front end, whose patches are long.
     pub const fn front_rows(self) -> usize {
         match self {
-            Family::Dsp => 4,
+            Family::Dsp | Family::TwoLane => 4,
             Family::Thumb => 2,
             _ => self.rows(),
         }
@@ -62,8 +63,9 @@ impl Family {
     /// Queries that attention handles together.
     pub const fn queries(self) -> usize {
         match self {
-            Family::Portable | Family::TwoLane | Family::Thumb => 1,
+            Family::Portable | Family::Thumb => 1,
             Family::Dsp | Family::Mve => 2,
+            Family::TwoLane => 4,
             Family::Dot => 32,
         }
     }
@@ -71,7 +73,8 @@ impl Family {
     /// Bytes of the family's own form of `rows` input rows of `width` values; 0 where it reads the rows themselves.
     pub const fn input_bytes(self, rows: usize, width: usize) -> usize {
         match self {
-            Family::Portable | Family::Mve | Family::TwoLane => 0,
+            Family::Portable | Family::Mve => 0,
+            Family::TwoLane => rows.next_multiple_of(4) * Layout::Quads.padded(width) * 2,
             Family::Dsp => rows.next_multiple_of(2) * Layout::Pairs.padded(width) * 2,
             Family::Thumb => rows * Layout::TwoLane.padded(width) * 4,
             Family::Dot => rows * Layout::Dot.padded(width),
@@ -82,6 +85,7 @@ impl Family {
     pub const fn key_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => tokens.next_multiple_of(4) * Layout::Pairs.padded(width),
+            Family::TwoLane => tokens.next_multiple_of(2) * Layout::Quads.padded(width),
             Family::Dot => tokens.next_multiple_of(16) * (Layout::Dot.padded(width) + 4),
             _ => tokens * width,
         }
@@ -91,6 +95,7 @@ impl Family {
     pub const fn value_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => width.next_multiple_of(4) * Layout::Pairs.padded(tokens),
+            Family::TwoLane => tokens.next_multiple_of(4) * width.next_multiple_of(4),
             Family::Dot => 2 * width.next_multiple_of(16) * tokens.next_multiple_of(2),
             _ => tokens * width,
         }
@@ -100,6 +105,7 @@ impl Family {
     pub const fn attention_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => max(self.input_bytes(2, width), self.input_bytes(2, tokens)),
+            Family::TwoLane => max(self.input_bytes(4, width), 8 * tokens.next_multiple_of(4)),
             // Queries with their offset, or probabilities of an odd number of tokens.
             Family::Dot => self.queries() * max(Layout::Dot.padded(width), 2 * tokens.next_multiple_of(2)),
             _ => 4 * width,

@@ -11,6 +11,9 @@ mod dot;
 pub(crate) mod dsp;
 mod family;
 pub mod portable;
+#[cfg(kernel_two_lane)]
+#[allow(unsafe_code)]
+pub(crate) mod two_lane;
 #[cfg(target_arch = "x86_64")]
 pub mod x86;
 
