@@ -47,7 +47,9 @@ pub(super) fn run<K: Kernel, T: Tap>(
                 values.fill(0);
                 for (i, (x, s)) in stream.chunks(rows * w).zip(statistics.chunks(rows)).enumerate() {
                     let count = x.len() / w.max(1);
-                    let input = norm::input::<K, T>(x, w, s, norm_rows)?;
+                    // Where one chunk holds all tokens, its rows are still there.
+                    let input =
+                        if n <= rows { norm_rows.prepared(count) } else { norm::input::<K, T>(x, w, s, norm_rows)? };
                     let chunk = prefix(chunk, count * head.width)?;
                     K::linear_i8(input, &key_layer, chunk);
                     K::store_keys(chunk, i * rows, head, keys);

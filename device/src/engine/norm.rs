@@ -43,7 +43,7 @@ pub(super) fn input<'r, K: Kernel, T: Tap>(
     if T::ENABLED {
         out.restore::<K>(count)?;
     }
-    out.prepared(count)
+    Ok(out.prepared(count))
 }
 
 fn token(&[mean128, packed]: &[i32; 2]) -> NormToken {

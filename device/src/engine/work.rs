@@ -60,14 +60,14 @@ impl Rows<'_> {
     }
 
     /// The first `count` rows, whose form was made already.
-    pub(crate) fn prepared(&self, count: usize) -> Result<Input<'_>, EmbedError> {
-        Ok(Input { rows: &[], form: self.form, count })
+    pub(crate) fn prepared(&self, count: usize) -> Input<'_> {
+        Input { rows: self.rows, form: self.form, count }
     }
 
     /// Brings the first `count` rows into the kernel's form.
     pub(crate) fn prepare<K: Kernel>(&mut self, count: usize) -> Result<Input<'_>, EmbedError> {
         K::prepare(prefix(self.rows, count * self.width)?, self.width, self.form);
-        Ok(Input { rows: self.rows, form: self.form, count })
+        Ok(self.prepared(count))
     }
 }
 

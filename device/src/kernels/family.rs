@@ -41,7 +41,7 @@ impl Family {
     pub const fn rows(self) -> usize {
         match self {
             Family::Thumb => 4,
-            Family::Dot => 32,
+            Family::Dot => 64,
             _ => 8,
         }
     }
