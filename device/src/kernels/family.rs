@@ -37,6 +37,7 @@ impl Family {
     /// Rows (tokens) of a chunk: every weight is read once per chunk.
     pub const fn rows(self) -> usize {
         match self {
+            Family::Mve => 16,
             Family::Dot => 64,
             _ => 8,
         }
@@ -46,6 +47,7 @@ impl Family {
     pub const fn front_rows(self) -> usize {
         match self {
             Family::Dsp | Family::TwoLane => 4,
+            Family::Mve => 8,
             _ => self.rows(),
         }
     }
@@ -58,8 +60,10 @@ impl Family {
     /// Queries that attention handles together.
     pub const fn queries(self) -> usize {
         match self {
-            Family::Portable | Family::Dsp | Family::Mve => 2,
+            Family::Portable => 1,
+            Family::Dsp => 2,
             Family::TwoLane => 4,
+            Family::Mve => 8,
             Family::Dot => 32,
         }
     }
@@ -78,6 +82,7 @@ impl Family {
     pub const fn key_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => tokens.next_multiple_of(4) * Layout::Pairs.padded(width),
+            Family::Mve => tokens.next_multiple_of(4) * Layout::Helium.padded(width),
             Family::TwoLane => tokens.next_multiple_of(2) * Layout::TwoLane.padded(width),
             Family::Dot => tokens.next_multiple_of(16) * (Layout::Dot.padded(width) + 4),
             _ => tokens * width,
@@ -88,6 +93,7 @@ impl Family {
     pub const fn value_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => width.next_multiple_of(4) * Layout::Pairs.padded(tokens),
+            Family::Mve => width.next_multiple_of(4) * tokens.next_multiple_of(8),
             Family::TwoLane => tokens.next_multiple_of(4) * width.next_multiple_of(4),
             Family::Dot => 2 * width.next_multiple_of(16) * tokens.next_multiple_of(2),
             _ => tokens * width,
@@ -98,6 +104,12 @@ impl Family {
     pub const fn attention_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => max(self.input_bytes(2, width), self.input_bytes(2, tokens)),
+            // Queries, then probabilities, padded to whole vectors where they are not.
+            Family::Mve => {
+                let queries = if width.is_multiple_of(16) { 0 } else { Layout::Helium.padded(width) };
+                let probabilities = if tokens.is_multiple_of(8) { 0 } else { 2 * tokens.next_multiple_of(8) };
+                self.queries() * max(queries, probabilities)
+            }
             Family::TwoLane => max(self.input_bytes(4, width), 16 * tokens.next_multiple_of(4)),
             // Queries with their offset, or probabilities of an odd number of tokens.
             Family::Dot => self.queries() * max(Layout::Dot.padded(width), 2 * tokens.next_multiple_of(2)),

@@ -193,8 +193,6 @@ pub(super) struct PanelFacts {
     pub clean: bool,
     /// Largest top·Σ|w| over a group of four neighbouring inputs, over all channels.
     pub longest: u32,
-    /// Inputs with padding.
-    pub padded: usize,
 }
 
 impl PanelFacts {
@@ -208,7 +206,6 @@ impl PanelFacts {
             largest: 0,
             clean: true,
             longest: 0,
-            padded,
         };
         let sums = facts.sums.iter_mut().zip(facts.magnitudes.iter_mut());
         for (c, (channel, (sum, magnitude))) in facts.channels.iter_mut().zip(sums).enumerate().take(layout.channels())
