@@ -8,13 +8,14 @@ use ldae_shared::spec::EncoderSpec;
 use static_cell::ConstStaticCell;
 
 /// The artifact (see build.rs).
-pub(crate) static ARTIFACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae"));
+pub static ARTIFACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae"));
 /// Its shape, known at compile time.
 pub(crate) const SPEC: EncoderSpec = include!(concat!(env!("OUT_DIR"), "/spec.rs"));
 
 /// All memory that the engine needs: the linker refuses a model that does not fit.
 pub(crate) static SCRATCH: ConstStaticCell<Scratch<{ scratch_bytes(&SPEC) }>> = ConstStaticCell::new(Scratch::new());
-static CODES: ConstStaticCell<[i8; SPEC.embedding() as usize]> = ConstStaticCell::new([0; SPEC.embedding() as usize]);
+pub(crate) static CODES: ConstStaticCell<[i8; SPEC.embedding() as usize]> =
+    ConstStaticCell::new([0; SPEC.embedding() as usize]);
 
 /// Embeds every test vector of the artifact. True when all equal what the workstation computed.
 ///

@@ -3,15 +3,18 @@
 //!
 //! * [`embed`]: an artifact in flash, a picture, its embedding.
 //! * [`gallery`]: learns classes from a few pictures, classifies others.
+//! * [`serial`]: answers `ldae verify --device serial:PORT` with the artifact in flash.
 //! * [`parity`]: answers `ldae verify`: runs the pictures it is sent and reports a CRC-32 per tap.
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod built_in;
 pub mod embed;
 pub mod gallery;
 pub mod parity;
 #[cfg(feature = "semihosting")]
 pub mod semihosted;
+pub mod serial;
 
 /// Version of the engine in this firmware (all crates of the workspace share one).
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,5 +1,7 @@
 //! The devices that `--device` names, and what each needs to run.
 
+use super::probe::Chip;
+use super::serial::SerialLine;
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
@@ -63,7 +65,7 @@ pub static BOARDS: [Board; 4] = [
 ];
 
 /// Where the encoder runs to be compared with this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Device {
     /// The engine in this process once more.
     Host,
@@ -71,13 +73,18 @@ pub enum Device {
     Std,
     /// A board in QEMU.
     Qemu(&'static Board),
+    /// A board on a serial port, with its firmware and artifact in flash.
+    Serial(SerialLine),
+    /// A board on a debug probe, flashed here.
+    Probe(&'static Chip),
 }
 
 impl Device {
     /// Every name that `--device` takes.
     pub fn names() -> String {
         let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.core));
-        ["host".to_owned(), "std".to_owned()].into_iter().chain(boards).collect::<Vec<_>>().join(", ")
+        let others = ["serial:PORT", "probe:CHIP"].map(str::to_owned);
+        ["host", "std"].map(str::to_owned).into_iter().chain(boards).chain(others).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -88,6 +95,12 @@ impl FromStr for Device {
             "host" => return Ok(Device::Host),
             "std" => return Ok(Device::Std),
             _ => {}
+        }
+        if let Some(line) = name.strip_prefix("serial:") {
+            return SerialLine::parse(line).map(Device::Serial);
+        }
+        if let Some(chip) = name.strip_prefix("probe:") {
+            return Chip::parse(chip).map(Device::Probe);
         }
         let core = name.strip_prefix("qemu:").unwrap_or(name);
         BOARDS
@@ -104,6 +117,8 @@ impl fmt::Display for Device {
             Device::Host => f.write_str("host"),
             Device::Std => f.write_str("std"),
             Device::Qemu(board) => write!(f, "qemu:{}", board.core),
+            Device::Serial(line) => write!(f, "serial:{line}"),
+            Device::Probe(chip) => write!(f, "probe:{}", chip.name),
         }
     }
 }
@@ -114,7 +129,8 @@ mod tests {
 
     #[test]
     fn names_are_read_with_and_without_the_emulator() {
-        for name in Device::names().split(", ") {
+        let ports = ["serial:/dev/ttyACM0", "serial:COM3@921600", "probe:RP2040"];
+        for name in Device::names().split(", ").filter(|n| !n.ends_with("PORT") && !n.ends_with("CHIP")).chain(ports) {
             assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
         }
         assert_eq!("cortex-m7".parse::<Device>().unwrap().to_string(), "qemu:cortex-m7");

@@ -4,6 +4,7 @@
 //! (component rust-src), `core` is built along with the firmware. Without either the error says what to install.
 
 use super::device::{Board, Device};
+use super::probe::Chip;
 use crate::cli::Output;
 use crate::error::Context;
 use crate::{Error, Result};
@@ -14,8 +15,8 @@ use std::process::Command;
 /// Environment variable with the same meaning as `--firmware`.
 pub const FIRMWARE_VARIABLE: &str = "LDAE_FIRMWARE";
 const STD_PACKAGE: &str = "std";
-/// The program in each package that answers requests.
-const PROGRAM: &str = "verify";
+/// The program in each package that answers `ldae verify`.
+pub const VERIFY: &str = "verify";
 
 /// How `core` is had for a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,39 +25,63 @@ enum CoreLibrary {
     FromSource,
 }
 
-/// The firmware of `device`, built if need be.
+/// The firmware `program` ([`VERIFY`]) of `device`, built if need be.
 ///
 /// `place` (or the environment variable, or the source tree of this program) is either the folder `firmware-examples`,
-/// or a folder of finished programs: `TARGET/release/verify` for boards, `release/verify` for the twin.
+/// or a folder of finished programs: `PACKAGE/TARGET/release/verify` for boards, `std/release/verify` for the twin.
 ///
 /// # Errors
 /// No firmware is found, the target is not installed, or the build fails.
-pub fn program(device: &Device, place: Option<&Path>, out: &Output) -> Result<PathBuf> {
+pub fn program(device: &Device, program: &str, place: Option<&Path>, out: &Output) -> Result<PathBuf> {
     let (package, target) = match device {
         Device::Qemu(Board { package, target, .. }) => (*package, Some(*target)),
-        Device::Std | Device::Host => (STD_PACKAGE, None),
+        Device::Probe(chip) => (chip.package, Some(chip.target)),
+        Device::Std | Device::Host | Device::Serial(_) => (STD_PACKAGE, None),
     };
-    let place = match place.map(Path::to_owned).or_else(|| env::var_os(FIRMWARE_VARIABLE).map(PathBuf::from)) {
-        Some(place) => place,
-        None => search().ok_or_else(|| {
-            Error::new("the folder firmware-examples is not near this program")
-                .hint(format!("pass its path with --firmware or in {FIRMWARE_VARIABLE}"))
-        })?,
-    };
-    let finished = under(&place, target);
+    let place = folder(place)?;
+    let finished = under(&place.join(package), target, program);
     if finished.is_file() {
         return Ok(finished);
     }
     let source = place.join(package);
     if !source.join("Cargo.toml").is_file() {
         return Err(Error::new(format!("no firmware for {device} in {}", place.display()))
-            .hint("give the folder firmware-examples, or a folder with TARGET/release/verify"));
+            .hint("give the folder firmware-examples, or a folder with PACKAGE/TARGET/release/verify"));
     }
-    build(device, &place, &source, target, out)
+    build(&device.to_string(), &place, package, target, program, None, out)
 }
 
-fn under(folder: &Path, target: Option<&str>) -> PathBuf {
-    let name = format!("{PROGRAM}{}", if target.is_none() { env::consts::EXE_SUFFIX } else { "" });
+/// The program [`VERIFY`] of a board package, built with `artifact` inside.
+///
+/// # Errors
+/// No firmware is found, the target is not installed, or the build fails.
+pub fn with_artifact(chip: &Chip, artifact: &[u8], place: Option<&Path>, out: &Output) -> Result<PathBuf> {
+    let place = folder(place)?;
+    // Beside the program that it goes into; cargo builds again only when its time changes.
+    let file = target_folder(&place, "firmware", chip.package)?.join("artifact.ldae");
+    if std::fs::read(&file).ok().as_deref() != Some(artifact) {
+        crate::atomic::write(&file, artifact)?;
+    }
+    let device = format!("probe:{}", chip.name);
+    build(&device, &place, chip.package, Some(chip.target), VERIFY, Some(&file), out)
+}
+
+/// The folder firmware-examples: the one given, or that of the environment variable, or the one near this program.
+///
+/// # Errors
+/// None is given and none is near.
+pub fn folder(place: Option<&Path>) -> Result<PathBuf> {
+    match place.map(Path::to_owned).or_else(|| env::var_os(FIRMWARE_VARIABLE).map(PathBuf::from)) {
+        Some(place) => Ok(place),
+        None => search().ok_or_else(|| {
+            Error::new("the folder firmware-examples is not near this program")
+                .hint(format!("pass its path with --firmware or in {FIRMWARE_VARIABLE}"))
+        }),
+    }
+}
+
+fn under(folder: &Path, target: Option<&str>, program: &str) -> PathBuf {
+    let name = format!("{program}{}", if target.is_none() { env::consts::EXE_SUFFIX } else { "" });
     target.map_or_else(|| folder.to_owned(), |t| folder.join(t)).join("release").join(name)
 }
 
@@ -67,21 +92,26 @@ fn search() -> Option<PathBuf> {
     starts.iter().flatten().find_map(|start| start.ancestors().find_map(found))
 }
 
-fn build(device: &Device, place: &Path, source: &Path, target: Option<&str>, out: &Output) -> Result<PathBuf> {
-    let output = match env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => PathBuf::from(folder).join("firmware"),
-        None => place.parent().unwrap_or(place).join("target").join("firmware"),
-    };
-    // Cargo runs in the package's folder, so a relative folder must not be passed on as it is.
-    let output = std::path::absolute(&output).context(|| format!("cannot resolve {}", output.display()))?;
-    if !under(&output, target).is_file() {
+/// Every package has a target folder of its own: two of them may build different code for one target.
+fn build(
+    device: &str,
+    place: &Path,
+    package: &str,
+    target: Option<&str>,
+    program: &str,
+    artifact: Option<&Path>,
+    out: &Output,
+) -> Result<PathBuf> {
+    let source = place.join(package);
+    let output = target_folder(place, "firmware", package)?;
+    if !under(&output, target, program).is_file() {
         out.note(format_args!("building the firmware for {device} (once, about half a minute)"));
     }
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(&cargo);
-    command.args(["build", "--release", "--bin", PROGRAM, "--target-dir"]).arg(&output).current_dir(source);
-    // Flags meant for this machine (a processor, a linker) do not fit a board.
-    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
+    let mut command = cargo(&source, &output);
+    command.args(["--bin", program]);
+    if let Some(artifact) = artifact {
+        command.env("LDAE_ARTIFACT", artifact); // see firmware-examples/app/build.rs
+    }
     if let Some(target) = target {
         command.args(["--target", target]);
         if core_library(target)? == CoreLibrary::FromSource {
@@ -89,19 +119,46 @@ fn build(device: &Device, place: &Path, source: &Path, target: Option<&str>, out
             command.arg("-Zbuild-std=core").env("RUSTC_BOOTSTRAP", "1");
         }
     }
-    let what = || format!("cannot build the firmware in {}", source.display());
+    run_cargo(command, &source)?;
+    Ok(under(&output, target, program))
+}
+
+/// Where a package beside `place` (firmware-examples) is built: `KIND/PACKAGE` in this workspace's target folder.
+pub fn target_folder(place: &Path, kind: &str, package: &str) -> Result<PathBuf> {
+    let output = match env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => place.parent().unwrap_or(place).join("target"),
+    };
+    // Cargo runs in the package's folder, so a relative folder must not be passed on as it is.
+    std::path::absolute(output.join(kind).join(package)).context(|| format!("cannot resolve {}", output.display()))
+}
+
+/// `cargo build --release` of the package in `source` into the target folder `output`.
+pub fn cargo(source: &Path, output: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--release", "--target-dir"]).arg(output).current_dir(source);
+    // Flags meant for this machine (a processor, a linker) do not fit a board.
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
+    command
+}
+
+/// Runs such a command; an error has the compiler's first line.
+///
+/// # Errors
+/// Cargo is missing or fails.
+pub fn run_cargo(mut command: Command, source: &Path) -> Result<()> {
     let built = command.output().map_err(|e| {
-        Error::new(format!("cannot run {}", cargo.display()))
+        Error::new(format!("cannot run {}", command.get_program().display()))
             .hint("install Rust (https://rustup.rs), or pass finished firmware with --firmware")
             .caused_by(e)
     })?;
     if !built.status.success() {
         let text = String::from_utf8_lossy(&built.stderr);
         let first = text.lines().find(|l| l.starts_with("error")).unwrap_or("cargo gave no reason");
-        return Err(Error::new(format!("{}: {first}", what()))
-            .hint(format!("run `cargo build --release --bin {PROGRAM}` there to see everything")));
+        return Err(Error::new(format!("cannot build {}: {first}", source.display()))
+            .hint("run `cargo build --release` there to see everything"));
     }
-    Ok(under(&output, target))
+    Ok(())
 }
 
 fn core_library(target: &str) -> Result<CoreLibrary> {
@@ -152,7 +209,8 @@ mod tests {
     #[test]
     fn a_folder_without_firmware_is_an_error_with_a_hint() {
         let empty = tempfile::tempdir().unwrap();
-        let error = program(&"qemu:cortex-m4".parse().unwrap(), Some(empty.path()), &Output::new(false)).unwrap_err();
+        let error =
+            program(&"qemu:cortex-m4".parse().unwrap(), VERIFY, Some(empty.path()), &Output::new(false)).unwrap_err();
         assert!(error.to_string().contains("no firmware for qemu:cortex-m4"), "{error}");
         assert!(error.advice().is_some());
     }
@@ -160,9 +218,12 @@ mod tests {
     #[test]
     fn finished_programs_are_taken_as_they_are() {
         let root = tempfile::tempdir().unwrap();
-        let file = root.path().join("thumbv7m-none-eabi/release/verify");
+        let file = root.path().join("qemu-arm/thumbv7m-none-eabi/release/verify");
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "").unwrap();
-        assert_eq!(program(&"qemu:cortex-m3".parse().unwrap(), Some(root.path()), &Output::new(false)).unwrap(), file);
+        assert_eq!(
+            program(&"qemu:cortex-m3".parse().unwrap(), VERIFY, Some(root.path()), &Output::new(false)).unwrap(),
+            file
+        );
     }
 }

@@ -12,16 +12,21 @@ mod answer;
 mod compare;
 mod device;
 mod firmware;
+mod link;
 mod pictures;
+mod probe;
 mod reference;
 mod report;
+mod serial;
 mod session;
 
 pub use answer::{Answer, AnswerError};
 pub use device::{BOARDS, Board, Device};
 pub use firmware::FIRMWARE_VARIABLE;
 pub use pictures::Pictures;
+pub use probe::{CHIPS, Chip};
 pub use report::{ArtifactId, DeviceReport, Difference, NotRun, ValueDifference, Verdict, VerifyReport};
+pub use serial::SerialLine;
 
 use crate::cli::Output;
 use crate::{Error, Result};
@@ -58,7 +63,7 @@ impl Default for Options {
 struct Ready<'a> {
     device: &'a Device,
     board: String,
-    /// None for the host itself.
+    /// None for the host itself and for boards that run already.
     program: Option<PathBuf>,
 }
 
@@ -81,7 +86,7 @@ pub fn run(
     let on_device = options.device_artifact.as_deref().unwrap_or(artifact);
     let (mut ready, mut not_run) = (Vec::new(), Vec::new());
     for device in devices {
-        match prepare(device, on_device.len(), options, out) {
+        match prepare(device, on_device, options, out) {
             Ok(device) => ready.push(device),
             Err(e) if options.skip_missing => not_run.push((device, e)),
             Err(e) => return Err(e),
@@ -130,18 +135,22 @@ pub fn run(
 }
 
 /// Finds everything that `device` needs before anything runs.
-fn prepare<'a>(device: &'a Device, artifact: usize, options: &Options, out: &Output) -> Result<Ready<'a>> {
+fn prepare<'a>(device: &'a Device, on_device: &[u8], options: &Options, out: &Output) -> Result<Ready<'a>> {
     if let Device::Qemu(board) = device
-        && artifact > board.artifact_room
+        && on_device.len() > board.artifact_room
     {
-        let room = board.artifact_room;
-        return Err(Error::new(format!("the artifact has {artifact} bytes, {device} has room for {room}"))
+        let (bytes, room) = (on_device.len(), board.artifact_room);
+        return Err(Error::new(format!("the artifact has {bytes} bytes, {device} has room for {room}"))
             .hint("choose a smaller preset, or another device"));
     }
     let board = session::describe(device)?;
     let program = match device {
         Device::Host => None,
-        _ => Some(firmware::program(device, options.firmware.as_deref(), out)?),
+        Device::Serial(_) => None,
+        Device::Probe(chip) => Some(chip.program(on_device, options.firmware.as_deref(), out)?),
+        Device::Std | Device::Qemu(_) => {
+            Some(firmware::program(device, firmware::VERIFY, options.firmware.as_deref(), out)?)
+        }
     };
     Ok(Ready { device, board, program })
 }
@@ -191,10 +200,9 @@ impl Check<'_> {
 
     /// One device: run, compare, and where it differs, look closer.
     fn one(&self, ready: &Ready<'_>, progress: &(dyn Fn(u64) + Sync)) -> Result<DeviceReport> {
-        let ran = match &ready.program {
-            Some(program) => {
-                session::run(ready.device, program, &self.job(&self.pictures.pixels, None), self.patience, progress)?
-            }
+        let job = self.job(&self.pictures.pixels, None);
+        let ran = match self.ask(ready, &job, progress)? {
+            Some(ran) => ran,
             None => in_process(self.on_device, &self.pictures.pixels)?,
         };
         let (device, board) = (ready.device.to_string(), ready.board.clone());
@@ -204,6 +212,15 @@ impl Check<'_> {
             first.at = self.locate(ready, first)?;
         }
         Ok(report)
+    }
+
+    /// What the device answers; none for the host itself.
+    fn ask(&self, ready: &Ready<'_>, job: &Job<'_>, progress: &(dyn Fn(u64) + Sync)) -> Result<Option<Ran>> {
+        match (ready.device, &ready.program) {
+            (Device::Serial(line), _) => line.run(job, self.patience, progress).map(Some),
+            (device, Some(program)) => session::run(device, program, job, self.patience, progress).map(Some),
+            (_, None) => Ok(None),
+        }
     }
 
     fn job<'j>(&'j self, pixels: &'j [u8], wanted: Option<TapWanted>) -> Job<'j> {
@@ -221,11 +238,9 @@ impl Check<'_> {
         let Some(tap) = first.tap else { return Ok(None) };
         let picture = &self.pictures.pixels[first.picture * self.picture_bytes..][..self.picture_bytes];
         let (element, host) = reference::tap_bytes(self.artifact, picture, tap, Kernels::Portable)?;
-        let device = match &ready.program {
-            Some(program) => {
-                let job = self.job(picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
-                session::run(ready.device, program, &job, self.patience, &|_| {})?.answer.tap_bytes
-            }
+        let job = self.job(picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
+        let device = match self.ask(ready, &job, &|_| {})? {
+            Some(ran) => ran.answer.tap_bytes,
             None => reference::tap_bytes(self.on_device, picture, tap, Kernels::Best)?.1,
         };
         Ok(compare::locate(&element.values(&host), &element.values(&device)))
