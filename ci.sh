@@ -12,8 +12,8 @@ cd "$(dirname "$0")" || exit 2
 
 all_steps="fmt no_std firmware clippy doc test checked emulated cuda fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
-firmware_packages="app microbit qemu-arm qemu-riscv std"
-firmware_targets="thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
+firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
+firmware_targets="thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabihf riscv32imac-unknown-none-elf"
 firmware_dir=${CARGO_TARGET_DIR:-$PWD/target}/firmware # where `ldae verify` puts it too
 
 # A step ends with `skip REASON` when this machine lacks something.
@@ -71,16 +71,19 @@ step_no_std() {
 step_firmware() {
   cross_or_skip $firmware_targets || return 0
   firmware_package microbit thumbv6m-none-eabi &&
+    firmware_package qemu-arm thumbv6m-none-eabi &&
     firmware_package qemu-arm thumbv7m-none-eabi &&
     firmware_package qemu-arm thumbv7em-none-eabihf &&
+    firmware_package qemu-m33 thumbv8m.main-none-eabihf &&
+    firmware_package qemu-m55 thumbv8m.main-none-eabihf &&
     firmware_package qemu-riscv riscv32imac-unknown-none-elf || return 1
-  (cd firmware-examples/std && cargo clippy --release --locked --target-dir "$firmware_dir" -- -D warnings) &&
-    (cd firmware-examples/std && cargo build --release --locked --target-dir "$firmware_dir")
+  (cd firmware-examples/std && cargo clippy --release --locked --target-dir "$firmware_dir/std" -- -D warnings) &&
+    (cd firmware-examples/std && cargo build --release --locked --target-dir "$firmware_dir/std")
 }
 firmware_package() { # package, target
   (cd "firmware-examples/$1" &&
-    cross "$2" clippy --release --locked --target-dir "$firmware_dir" -- -D warnings) &&
-    (cd "firmware-examples/$1" && cross "$2" build --release --locked --target-dir "$firmware_dir")
+    cross "$2" clippy --release --locked --target-dir "$firmware_dir/$1" -- -D warnings) &&
+    (cd "firmware-examples/$1" && cross "$2" build --release --locked --target-dir "$firmware_dir/$1")
 }
 
 # On emulated boards: the example's own test vectors, then `ldae verify` with equal and with changed weights.
@@ -90,27 +93,35 @@ step_emulated() {
   done
   cross_or_skip $firmware_targets || return 0
   step_firmware || return 1
-  embed arm thumbv6m-none-eabi -machine microbit &&
-    embed arm thumbv7m-none-eabi -machine mps2-an385 &&
-    embed arm thumbv7em-none-eabihf -machine mps2-an386 &&
-    embed arm thumbv7em-none-eabihf -machine mps2-an500 &&
-    embed riscv32 riscv32imac-unknown-none-elf -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
-  gallery arm thumbv7em-none-eabihf -machine mps2-an386 &&
-    gallery riscv32 riscv32imac-unknown-none-elf -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
+  embed microbit thumbv6m-none-eabi arm -machine microbit &&
+    embed qemu-arm thumbv6m-none-eabi arm -machine mps2-an385 &&
+    embed qemu-arm thumbv7m-none-eabi arm -machine mps2-an385 &&
+    embed qemu-arm thumbv7em-none-eabihf arm -machine mps2-an386 &&
+    embed qemu-arm thumbv7em-none-eabihf arm -machine mps2-an500 &&
+    embed qemu-m33 thumbv8m.main-none-eabihf arm -machine mps2-an505 &&
+    embed qemu-m55 thumbv8m.main-none-eabihf arm -machine mps3-an547 &&
+    embed qemu-riscv riscv32imac-unknown-none-elf riscv32 -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
+  gallery qemu-arm thumbv7em-none-eabihf arm -machine mps2-an386 &&
+    gallery qemu-riscv riscv32imac-unknown-none-elf riscv32 -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
   cargo test --release -p ldae-host --lib verify::tests:: -- --ignored
 }
-embed() { # emulator, target, machine arguments...
-  emulator=qemu-system-$1; program=$firmware_dir/$2/release/embed; shift 2
-  echo "embed: $*"
-  timeout 120 "$emulator" "$@" -display none -semihosting-config enable=on,target=native -kernel "$program"
+# Runs a program of a package on an emulated board: package/target, program, emulator, machine arguments.
+emulate() {
+  image=$firmware_dir/$1/release/$2; emulator=qemu-system-$3; shift 3
+  timeout 120 "$emulator" "$@" -display none -semihosting-config enable=on,target=native -kernel "$image"
+}
+embed() { # package, target, emulator, machine arguments...
+  image=$1/$2; shift 2
+  echo "embed: $image, $*"
+  emulate "$image" embed "$@"
 }
 
 # The board must print what this machine prints: learnt classes, votes, anomaly scores, to the last bit.
-gallery() { # emulator, target, machine arguments...
-  emulator=qemu-system-$1; program=$firmware_dir/$2/release/gallery; shift 2
-  echo "gallery: $*"
-  here=$("$firmware_dir/release/gallery") || return 1
-  there=$(timeout 120 "$emulator" "$@" -display none -semihosting-config enable=on,target=native -kernel "$program") || return 1
+gallery() { # package, target, emulator, machine arguments...
+  image=$1/$2; shift 2
+  echo "gallery: $image, $*"
+  here=$("$firmware_dir/std/release/gallery") || return 1
+  there=$(emulate "$image" gallery "$@") || return 1
   printf '%s\n' "$there"
   [ "$here" = "$there" ] || { printf 'this machine prints\n%s\n' "$here"; return 1; }
 }

@@ -12,7 +12,7 @@ fn main() {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let kernel = match target.split('-').next().unwrap_or_default() {
         "thumbv8m.main" if flags.contains("cortex-m55") || flags.contains("cortex-m85") => Some("kernel_mve"),
-        "thumbv7em" | "thumbv8m.main" => None,
+        "thumbv7em" | "thumbv8m.main" => Some("kernel_dsp"),
         "thumbv7m" => Some("kernel_two_lane"),
         "thumbv6m" | "thumbv8m.base" => Some("kernel_thumb"),
         arch if arch.starts_with("riscv32") => Some("kernel_two_lane"),

@@ -164,6 +164,16 @@ pub fn row_reciprocal(sum: u32) -> RowReciprocal {
 }
 
 impl RowReciprocal {
+    /// Multiplier r, at most 65535.
+    pub const fn multiplier(self) -> u16 {
+        self.r as u16
+    }
+
+    /// Right shift of e·r, 1..=30 for sums below 2^30.
+    pub const fn shift(self) -> u32 {
+        self.shift
+    }
+
     /// Probability of one table entry, 15 bits (0..=32768).
     #[inline(always)]
     pub fn apply(self, entry: u16) -> u16 {

@@ -12,6 +12,7 @@
 //! | PLAN | taps T u32, components E u32, scratch bytes u32, one text: kernel; written once the artifact was accepted |
 //! | PICT | index u32, CRC-32 of the pixels u32, squared norm u32, E codes i8, T CRC-32 u32 |
 //! | TAPB | a piece of the one tap whose bytes the request asked for |
+//! | USED | scratch touched, up to its last byte u32, stack in bytes u32: what `ldae bench` measures by painting |
 //! | FAIL | UTF-8 text: why the device stopped |
 //! | DONE | CRC-32 of every byte before this record u32 |
 //!
@@ -36,6 +37,8 @@ pub mod tag {
     pub const PICTURE: [u8; 4] = *b"PICT";
     /// Bytes of one tap.
     pub const TAP_BYTES: [u8; 4] = *b"TAPB";
+    /// Memory that was really used.
+    pub const MEMORY_USE: [u8; 4] = *b"USED";
     /// Why the device stopped.
     pub const FAILURE: [u8; 4] = *b"FAIL";
     /// The end, with the checksum.
@@ -134,6 +137,15 @@ pub struct Plan<'a> {
     pub scratch_bytes: u32,
     /// Kernel in use.
     pub kernel: &'a str,
+}
+
+/// Memory that an inference really used, found by painting it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Bytes of scratch up to the last one that was written.
+    pub scratch_touched: u32,
+    /// Bytes of stack below the caller.
+    pub stack: u32,
 }
 
 /// Where an answer goes.
@@ -246,6 +258,15 @@ impl<S: Sink> AnswerWriter<S> {
     pub fn tap_bytes(&mut self, piece: &[u8]) -> Result<(), S::Error> {
         self.head(tag::TAP_BYTES, piece.len())?;
         self.put(piece)
+    }
+
+    /// Writes what memory was used.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn memory_use(&mut self, used: &MemoryUse) -> Result<(), S::Error> {
+        self.head(tag::MEMORY_USE, 8)?;
+        self.words([used.scratch_touched, used.stack])
     }
 
     /// Says why the device stops; the answer still ends with [`AnswerWriter::finish`].

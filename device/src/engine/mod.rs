@@ -32,6 +32,12 @@ macro_rules! dispatch {
             Choice::Avx2(_) => $f::<x86::Avx2, _>($($arg),*),
             #[cfg(target_arch = "x86_64")]
             Choice::Avx512(_) => $f::<x86::Avx512, _>($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx2Dot(_) => $f::<x86::Avx2Dot, _>($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            Choice::AvxVnni(_) => $f::<x86::AvxVnniDot, _>($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx512Vnni(_) => $f::<x86::Avx512Dot, _>($($arg),*),
         }
     };
 }

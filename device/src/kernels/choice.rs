@@ -19,6 +19,15 @@ pub enum Choice {
     /// The portable loops compiled for AVX-512 (F, BW, VL, VNNI).
     #[cfg(target_arch = "x86_64")]
     Avx512(x86::Avx512Token),
+    /// Dot products in AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx2Dot(x86::Avx2Token),
+    /// Dot products in AVX-VNNI.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(x86::AvxVnniToken),
+    /// Dot products in AVX-512 VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni(x86::Avx512Token),
 }
 
 impl Choice {
@@ -26,6 +35,8 @@ impl Choice {
     pub(crate) const FAMILIES: &'static [Family] = &[
         #[cfg(kernel_dsp)]
         Family::Dsp,
+        #[cfg(target_arch = "x86_64")]
+        Family::Dot,
     ];
 
     /// The fastest kernel of this build and machine for a layout; `None` where only the (very slow) portable reading of
@@ -42,13 +53,22 @@ impl Choice {
     }
 
     /// Everything but the portable kernel, slower ones first.
-    fn fast() -> [Option<Choice>; 2] {
+    fn fast() -> [Option<Choice>; 5] {
         #[cfg(kernel_dsp)]
-        return [Some(Choice::Dsp), None];
+        return [Some(Choice::Dsp), None, None, None, None];
         #[cfg(target_arch = "x86_64")]
-        return [x86::Avx2Token::detect().map(Choice::Avx2), x86::Avx512Token::detect().map(Choice::Avx512)];
+        {
+            let (avx2, avx512) = (x86::Avx2Token::detect(), x86::Avx512Token::detect());
+            return [
+                avx2.map(Choice::Avx2),
+                avx512.map(Choice::Avx512),
+                avx2.map(Choice::Avx2Dot),
+                x86::AvxVnniToken::detect().map(Choice::AvxVnni),
+                avx512.map(Choice::Avx512Vnni),
+            ];
+        }
         #[allow(unreachable_code)]
-        [None, None]
+        [None; 5]
     }
 
     /// Memory plan and weight layout.
@@ -59,6 +79,8 @@ impl Choice {
             Choice::Dsp => Family::Dsp,
             #[cfg(target_arch = "x86_64")]
             Choice::Avx2(_) | Choice::Avx512(_) => Family::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx2Dot(_) | Choice::AvxVnni(_) | Choice::Avx512Vnni(_) => Family::Dot,
         }
     }
 
@@ -69,9 +91,15 @@ impl Choice {
             #[cfg(kernel_dsp)]
             Choice::Dsp => "dsp",
             #[cfg(target_arch = "x86_64")]
-            Choice::Avx2(_) => "avx2",
+            Choice::Avx2(_) => "avx2-canonical",
             #[cfg(target_arch = "x86_64")]
-            Choice::Avx512(_) => "avx512",
+            Choice::Avx512(_) => "avx512-canonical",
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx2Dot(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Choice::AvxVnni(_) => "avx-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx512Vnni(_) => "avx512-vnni",
         }
     }
 }

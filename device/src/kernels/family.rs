@@ -40,7 +40,7 @@ impl Family {
     pub const fn rows(self) -> usize {
         match self {
             Family::Thumb => 4,
-            Family::Dot => 16,
+            Family::Dot => 32,
             _ => 8,
         }
     }
@@ -64,7 +64,7 @@ impl Family {
         match self {
             Family::Portable | Family::TwoLane | Family::Thumb => 1,
             Family::Dsp | Family::Mve => 2,
-            Family::Dot => 16,
+            Family::Dot => 32,
         }
     }
 
@@ -102,7 +102,8 @@ impl Family {
             Family::Dsp => {
                 max(self.input_bytes(2, width), self.input_bytes(2, tokens)) + 2 * 4 * width.next_multiple_of(4)
             }
-            Family::Dot => max(16 * Layout::Dot.padded(width), 4 * width.next_multiple_of(16)),
+            // Queries with their offset, or probabilities of an odd number of tokens.
+            Family::Dot => self.queries() * max(Layout::Dot.padded(width), 2 * tokens.next_multiple_of(2)),
             _ => 4 * width,
         }
     }

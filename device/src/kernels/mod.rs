@@ -4,8 +4,11 @@
 //! and this machine have: a canonical artifact runs on every build, a packed one where its kernel is.
 
 mod choice;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[allow(unsafe_code)]
+mod dot;
 #[cfg(kernel_dsp)]
-mod dsp;
+pub(crate) mod dsp;
 mod family;
 pub mod portable;
 #[cfg(target_arch = "x86_64")]

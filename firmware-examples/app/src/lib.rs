@@ -5,16 +5,19 @@
 //! * [`gallery`]: learns classes from a few pictures, classifies others.
 //! * [`serial`]: answers `ldae verify --device serial:PORT` with the artifact in flash.
 //! * [`parity`]: answers `ldae verify`: runs the pictures it is sent and reports a CRC-32 per tap.
+//! * [`measure`]: answers `ldae bench --device`: marks stages for the instruction counter, measures scratch and stack.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod built_in;
 pub mod embed;
 pub mod gallery;
+pub mod measure;
 pub mod parity;
 #[cfg(feature = "semihosting")]
 pub mod semihosted;
 pub mod serial;
+mod stack;
 
 /// Version of the engine in this firmware (all crates of the workspace share one).
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,8 +5,13 @@
 use core::fmt::{Display, Write};
 use heapless::String;
 use ldae_device::{CrcTaps, Encoder, Tap, TapData, TapId};
-use ldae_shared::crc::{Crc32, crc32};
+use ldae_shared::crc::crc32;
 use ldae_shared::parity::{AnswerWriter, Identity, MAX_TEXT, Plan, Request, Sink, TapWanted};
+
+// What `memory!` names.
+pub use ldae_device::Scratch;
+pub use ldae_shared::crc::Crc32;
+pub use static_cell::ConstStaticCell;
 
 /// Where requests come from. The artifact itself lies in memory already.
 pub trait Source {
@@ -31,10 +36,24 @@ pub struct Memory<'a> {
     pub taps: &'a mut [Crc32],
 }
 
-/// Why a device stopped; the text goes to the host as a FAIL record.
-type Failure = String<MAX_TEXT>;
+/// The buffers of a board as statics: `memory!(scratch: 2 << 20, pixels: 1 << 20, codes: 8192, taps: 4096)`, in bytes and
+/// items, where it is called, once.
+#[macro_export]
+macro_rules! memory {
+    (scratch: $scratch:expr, pixels: $pixels:expr, codes: $codes:expr, taps: $taps:expr) => {{
+        use $crate::parity::{ConstStaticCell, Crc32, Memory, Scratch};
+        static SCRATCH: ConstStaticCell<Scratch<{ $scratch }>> = ConstStaticCell::new(Scratch::new());
+        static PIXELS: ConstStaticCell<[u8; $pixels]> = ConstStaticCell::new([0; $pixels]);
+        static CODES: ConstStaticCell<[i8; $codes]> = ConstStaticCell::new([0; $codes]);
+        static TAPS: ConstStaticCell<[Crc32; $taps]> = ConstStaticCell::new([Crc32::new(); $taps]);
+        Memory { scratch: &mut SCRATCH.take().0, pixels: PIXELS.take(), codes: CODES.take(), taps: TAPS.take() }
+    }};
+}
 
-fn failure(why: impl Display) -> Failure {
+/// Why a device stopped; the text goes to the host as a FAIL record.
+pub(crate) type Failure = String<MAX_TEXT>;
+
+pub(crate) fn failure(why: impl Display) -> Failure {
     let mut text = Failure::new();
     // A text that does not fit is cut: the beginning says enough.
     let _ = write!(text, "{why}");
@@ -123,7 +142,7 @@ fn run<'m, S: Sink>(
 }
 
 /// The first `length` items of a buffer of the board.
-fn take<'a, T>(what: &str, buffer: &'a mut [T], length: usize) -> Result<&'a mut [T], Failure> {
+pub(crate) fn take<'a, T>(what: &str, buffer: &'a mut [T], length: usize) -> Result<&'a mut [T], Failure> {
     let have = buffer.len();
     buffer.get_mut(..length).ok_or_else(|| failure(format_args!("{what}: {length} needed, {have} on this board")))
 }

@@ -1,23 +1,14 @@
 //! Input and output of an emulated (or debugged) board: the host's console, and files `request.bin` and `answer.bin` in the
 //! working directory of QEMU or of the debugger.
 
+use crate::measure::{self, Board, Stage};
 use crate::parity::{self, Memory, Source};
 use crate::{built_in, embed, gallery};
 use core::fmt;
-use ldae_device::Scratch;
-use ldae_shared::crc::Crc32;
 use ldae_shared::parity::Sink;
 use semihosting::fs::File;
 use semihosting::io::{self, Read as _, Write as _};
 use semihosting::process::ExitCode;
-use static_cell::ConstStaticCell;
-
-/// Largest scratch, picture, embedding (4·2048: the widest format with 2×2 pooling) and number of taps that the
-/// verification firmware accepts. The boards have 4 MB of fast RAM; the rest is stack.
-const SCRATCH: usize = 2 << 20;
-const PIXELS: usize = 1 << 20;
-const CODES: usize = 8192;
-const TAPS: usize = 4096;
 
 struct Console;
 
@@ -75,39 +66,36 @@ impl Sink for Channel {
 
 /// Answers `request.bin` with `answer.bin`; the process exit status is 0 when the whole answer was written.
 ///
-/// `core` is what the processor says it is; `artifact` maps a length to the bytes that the loader has put in memory.
-pub fn verify(core: &str, artifact: impl FnOnce(usize) -> Option<&'static [u8]>) -> ExitCode {
-    static SCRATCH_MEMORY: ConstStaticCell<Scratch<SCRATCH>> = ConstStaticCell::new(Scratch::new());
-    static PIXEL_MEMORY: ConstStaticCell<[u8; PIXELS]> = ConstStaticCell::new([0; PIXELS]);
-    static CODE_MEMORY: ConstStaticCell<[i8; CODES]> = ConstStaticCell::new([0; CODES]);
-    static TAP_MEMORY: ConstStaticCell<[Crc32; TAPS]> = ConstStaticCell::new([Crc32::new(); TAPS]);
-    let memory = Memory {
-        scratch: &mut SCRATCH_MEMORY.take().0,
-        pixels: PIXEL_MEMORY.take(),
-        codes: CODE_MEMORY.take(),
-        taps: TAP_MEMORY.take(),
-    };
-    let (source, sink) = match (File::open(c"request.bin"), File::create(c"answer.bin")) {
-        (Ok(source), Ok(sink)) => (source, sink),
-        (source, sink) => {
-            semihosting::eprintln!("request.bin: {:?}, answer.bin: {:?}", source.err(), sink.err());
-            return ExitCode::FAILURE;
-        }
-    };
-    let passed = parity::answer(core, &mut Channel(source), Channel(sink), artifact, memory);
+/// `core` is what the processor says it is; `artifact` maps a length to the bytes that the loader has put in memory;
+/// `memory` is the board's ([`crate::memory!`]).
+pub fn verify(core: &str, artifact: impl FnOnce(usize) -> Option<&'static [u8]>, memory: Memory<'_>) -> ExitCode {
+    let Some((mut source, sink)) = channels() else { return ExitCode::FAILURE };
+    let passed = parity::answer(core, &mut source, sink, artifact, memory);
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// As [`verify`], with the artifact in flash and buffers that are no larger than it needs: for boards on a probe.
 pub fn verify_built_in(core: &str) -> ExitCode {
-    let (source, sink) = match (File::open(c"request.bin"), File::create(c"answer.bin")) {
-        (Ok(source), Ok(sink)) => (source, sink),
+    verify(core, |_| Some(built_in::ARTIFACT), built_in::memory())
+}
+
+/// As [`verify`], for `ldae bench --device`.
+pub fn measure(
+    board: &Board<'_, impl Fn(Stage)>,
+    artifact: impl FnOnce(usize) -> Option<&'static [u8]>,
+    memory: Memory<'_>,
+) -> ExitCode {
+    let Some((mut source, sink)) = channels() else { return ExitCode::FAILURE };
+    let passed = measure::answer(board, &mut source, sink, artifact, memory);
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn channels() -> Option<(Channel, Channel)> {
+    match (File::open(c"request.bin"), File::create(c"answer.bin")) {
+        (Ok(source), Ok(sink)) => Some((Channel(source), Channel(sink))),
         (source, sink) => {
             semihosting::eprintln!("request.bin: {:?}, answer.bin: {:?}", source.err(), sink.err());
-            return ExitCode::FAILURE;
+            None
         }
-    };
-    let artifact = built_in::ARTIFACT;
-    let passed = parity::answer(core, &mut Channel(source), Channel(sink), |_| Some(artifact), built_in::memory());
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
 }

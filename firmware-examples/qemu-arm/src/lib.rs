@@ -1,6 +1,9 @@
 //! What is particular to the board: the name of the core, the place of the artifact, and faults that end the run.
 #![no_std]
 
+use core::arch::asm;
+use ldae_example_app::measure::{Board, Stage};
+use ldae_example_app::parity::Memory;
 use semihosting::{eprintln, process};
 
 /// The core, as its CPUID register names it.
@@ -11,6 +14,7 @@ pub fn core_name() -> &'static str {
     match (cpuid >> 4) & 0xFFF {
         0xC20 => "cortex-m0",
         0xC60 => "cortex-m0+",
+        0xC23 if cfg!(not(target_has_atomic = "32")) => "cortex-m3 with Armv6-M code",
         0xC23 => "cortex-m3",
         0xC24 => "cortex-m4",
         0xC27 => "cortex-m7",
@@ -24,6 +28,36 @@ pub fn artifact(bytes: usize) -> Option<&'static [u8]> {
     let psram: *const u8 = if core_name() == "cortex-m7" { 0x6000_0000 as *const u8 } else { 0x2100_0000 as *const u8 };
     // SAFETY: PSRAM is readable, initialised by the emulator, outside the linker script's regions, never written.
     (bytes <= PSRAM_BYTES).then(|| unsafe { core::slice::from_raw_parts(psram, bytes) })
+}
+
+/// Buffers for any preset that fits in 4 MB of RAM; codes for 4·2048 components, the widest format with 2×2 pooling.
+pub fn memory() -> Memory<'static> {
+    ldae_example_app::memory!(scratch: 2 << 20, pixels: 1 << 20, codes: 8192, taps: 4096)
+}
+
+/// What the measuring program needs to know of the board.
+pub fn board() -> Board<'static, impl Fn(Stage)> {
+    unsafe extern "C" {
+        /// End of the statics (linker script).
+        static __sheap: u8;
+    }
+    let stack_end = &raw const __sheap as usize;
+    Board { core: core_name(), mark, stack_end }
+}
+
+/// Executes the marker of a stage; see tools/insn-counter/src/marker.rs. Hints that no core knows are NOPs.
+#[inline(always)]
+pub fn mark(stage: Stage) {
+    // SAFETY: unallocated hint instructions have no effect.
+    unsafe {
+        match stage {
+            Stage::Outside => asm!(".inst.n 0xBF60"),
+            Stage::Embed => asm!(".inst.n 0xBF70"),
+            Stage::Front => asm!(".inst.n 0xBF80"),
+            Stage::Block => asm!(".inst.n 0xBF90"),
+            Stage::Head => asm!(".inst.n 0xBFA0"),
+        }
+    }
 }
 
 #[cortex_m_rt::exception]

@@ -1,33 +1,103 @@
-//! `ldae bench`: latency of an exported encoder on this machine.
+//! `ldae bench`: latency of an encoder on this machine, or its exact instructions on emulated cores.
 
 use super::{Outcome, Output};
+use crate::bench::{self, Budget, Judgement, Measurement, Model, table};
 use crate::error::Context;
-use crate::{Error, Result, bench};
+use crate::verify::Device;
+use crate::{Error, Result};
+use serde::Serialize;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `ldae bench`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Artifact (.ldae).
-    encoder: PathBuf,
-    /// Threads of the throughput measurement [default: all cores]
-    #[arg(long)]
+    #[arg(required_unless_present = "preset", conflicts_with = "preset")]
+    encoder: Option<PathBuf>,
+    /// Instead of an artifact: presets with random weights, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    preset: Vec<String>,
+    /// Count the instructions of one inference on emulated cores, separated by commas: qemu:cortex-m7 and others of
+    /// `ldae verify`, or qemu:all. Without it: time on this machine.
+    #[arg(long, value_delimiter = ',')]
+    device: Vec<String>,
+    /// With --device: by function, source line and mnemonic.
+    #[arg(long, requires = "device")]
+    profile: bool,
+    /// With --device: print the table in Markdown.
+    #[arg(long, requires = "device")]
+    md: bool,
+    /// With --device: exit with status 1 when a count exceeds the recorded one, the embedding differs, or memory is not as
+    /// planned.
+    #[arg(long, requires = "device")]
+    check: bool,
+    /// With --device: folder of the firmware sources (firmware-examples), or of finished firmware.
+    #[arg(long, value_name = "DIR", requires = "device")]
+    firmware: Option<PathBuf>,
+    /// With --device: kernel of the cores: best (the artifact is packed for each) or portable (the canonical artifact).
+    #[arg(long, value_parser = ["best", "portable"], default_value = "best", requires = "device")]
+    kernel: String,
+    /// Without --device: threads of the throughput measurement [default: all cores]
+    #[arg(long, conflicts_with = "device")]
     threads: Option<usize>,
 }
 
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
-    let name = args.encoder.display().to_string();
-    let threads = match args.threads {
+    let models = match &args.encoder {
+        Some(path) => vec![read(path)?],
+        None => args.preset.iter().map(|name| Model::of_preset(name)).collect::<Result<_>>()?,
+    };
+    if args.device.is_empty() { latency(&models, args.threads, out) } else { instructions(&models, &args, out) }
+}
+
+fn read(path: &Path) -> Result<Model> {
+    let name = path.display().to_string();
+    let artifact = std::fs::read(path)
+        .context(|| format!("cannot read {name}"))
+        .map_err(|e| e.hint("give the .ldae file that `ldae export RUN` wrote"))?;
+    Ok(Model { name, artifact })
+}
+
+/// What `--device` prints as JSON.
+#[derive(Serialize)]
+struct Facts<'a> {
+    measurements: &'a [Measurement],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    judgements: Vec<Judgement>,
+}
+
+fn instructions(models: &[Model], args: &Args, out: &Output) -> Result<Outcome> {
+    let devices = Device::list(&args.device)?;
+    let options =
+        bench::Options { firmware: args.firmware.clone(), profile: args.profile, portable: args.kernel == "portable" };
+    let measurements = bench::instructions::measure(models, &devices, &options, out)?;
+    let mut judgements = Vec::new();
+    if args.check {
+        let budget = Budget::recorded()?;
+        judgements.extend(measurements.iter().map(|m| budget.judge(m)));
+    }
+    let mut text = if args.md { table::markdown(&measurements) } else { table::text(&measurements) };
+    if args.check {
+        let _ = write!(text, "\n\n{}", table::verdicts(&judgements)); // writing to a String does not fail
+    }
+    let passed = judgements.iter().all(|j| j.faults.is_empty());
+    out.facts(&Facts { measurements: &measurements, judgements }, text);
+    Ok(if passed { Outcome::Passed } else { Outcome::CheckFailed })
+}
+
+fn latency(models: &[Model], threads: Option<usize>, out: &Output) -> Result<Outcome> {
+    let [model] = models else {
+        return Err(Error::new("latency is measured for one encoder at a time").hint("give one --preset"));
+    };
+    let threads = match threads {
         Some(0) => return Err(Error::new("--threads is 0").hint("give at least 1")),
         Some(n) => n,
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let bytes = std::fs::read(&args.encoder)
-        .context(|| format!("cannot read {name}"))
-        .map_err(|e| e.hint("give the .ldae file that `ldae export RUN` wrote"))?;
-    let t = bench::measure(&name, &bytes, threads)?;
+    let name = &model.name;
+    let t = bench::measure(name, &model.artifact, threads)?;
     let mut text = format!(
         "{name}: {} bytes, {:.2} MMAC a picture\nload and validate  {:>10.1} us (median)\n",
         t.artifact_bytes,

@@ -11,6 +11,7 @@ mod embed;
 mod eval;
 mod export;
 mod inspect;
+mod pack;
 mod report;
 mod train;
 mod verify;
@@ -59,9 +60,11 @@ enum Verb {
     Export(export::Args),
     /// Layers, MACs, flash and exact RAM of a preset, a run or an artifact.
     Inspect(inspect::Args),
+    /// Write one core's flash image of an artifact.
+    Pack(pack::Args),
     /// Prove that emulated boards compute what this machine computes.
     Verify(verify::Args),
-    /// Latency of an exported encoder on this machine.
+    /// Latency of an encoder on this machine, or its exact instructions on emulated cores.
     Bench(bench::Args),
     /// Write report.html of a run.
     Report(report::Args),
@@ -91,6 +94,7 @@ fn run(verb: Verb, out: &Output) -> Result<Outcome> {
         Verb::Embed(a) => embed::run(a, out),
         Verb::Export(a) => export::run(a, out),
         Verb::Inspect(a) => inspect::run(a, out),
+        Verb::Pack(a) => pack::run(a, out),
         Verb::Verify(a) => verify::run(a, out),
         Verb::Bench(a) => bench::run(a, out),
         Verb::Report(a) => report::run(a, out),

@@ -13,7 +13,8 @@ use std::time::Duration;
 pub struct Args {
     /// Exported encoder (.ldae).
     artifact: PathBuf,
-    /// Devices, separated by commas: host, std, qemu:cortex-m3, qemu:cortex-m4, qemu:cortex-m7, qemu:rv32imac.
+    /// Devices, separated by commas: host, std, qemu:cortex-m0, -m3, -m4, -m7, -m33 or -m55, qemu:rv32imac, qemu:microbit,
+    /// or qemu:all for every emulated core.
     #[arg(long, value_delimiter = ',', default_value = "qemu:cortex-m4")]
     device: Vec<String>,
     /// Pictures to run: a data set (its held-out split), as `ldae data` reads it. Without it: the artifact's own
@@ -27,9 +28,12 @@ pub struct Args {
     /// comparison shows where it departs.
     #[arg(long, value_name = "FILE")]
     device_artifact: Option<PathBuf>,
-    /// Folder of the firmware sources (firmware-examples), or of finished firmware (TARGET/release/verify).
+    /// Folder of the firmware sources (firmware-examples), or of finished firmware (PACKAGE/TARGET/release/verify).
     #[arg(long, value_name = "DIR")]
     firmware: Option<PathBuf>,
+    /// Kernel of the devices: best (the artifact is packed for each core) or portable (the canonical artifact).
+    #[arg(long, value_parser = ["best", "portable"], default_value = "best")]
+    kernel: String,
     /// Stop a device that sends nothing new for this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
@@ -37,7 +41,7 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
-    let devices: Vec<Device> = args.device.iter().map(|d| d.parse()).collect::<Result<_>>()?;
+    let devices: Vec<Device> = Device::list(&args.device)?;
     let bytes = read(&args.artifact)?;
     let artifact = Artifact::parse(&bytes).map_err(|e| {
         Error::new(format!("{} is not a valid artifact: {e}", args.artifact.display()))
@@ -50,7 +54,13 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         None => Pictures::of_artifact(&artifact, limit)?,
     };
     let patience = Duration::from_secs(args.timeout);
-    let options = Options { firmware: args.firmware, device_artifact, patience, skip_missing: false };
+    let options = Options {
+        firmware: args.firmware,
+        device_artifact,
+        patience,
+        skip_missing: false,
+        portable: args.kernel == "portable",
+    };
     let report = verify::run(&bytes, &devices, &pictures, &options, out)?;
     if let Some(path) = beside_the_run(&args.artifact) {
         crate::atomic::write(

@@ -1,7 +1,7 @@
 //! Reads the answer of a device (`ldae_shared::parity`). The bytes come from outside: anything may be in them.
 
 use ldae_shared::crc::crc32;
-use ldae_shared::parity::{ANSWER_MAGIC, tag};
+use ldae_shared::parity::{ANSWER_MAGIC, MemoryUse, tag};
 
 /// Results of one picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Answer {
     pub pictures: Vec<PictureResult>,
     /// Bytes of the one tap that was asked for.
     pub tap_bytes: Vec<u8>,
+    /// Memory that was really used (`ldae bench` only).
+    pub memory_use: Option<MemoryUse>,
     /// Why the device stopped, in its own words.
     pub failure: Option<String>,
     /// True when the last record arrived and its checksum holds.
@@ -170,6 +172,10 @@ impl Answer {
                 let crcs = r.take((plan.taps as usize).checked_mul(4)?)?;
                 let taps = crcs.as_chunks::<4>().0.iter().map(|c| u32::from_le_bytes(*c)).collect();
                 self.pictures.push(r.end(PictureResult { input_crc, norm2, codes, taps })?);
+            }
+            tag::MEMORY_USE if self.memory_use.is_none() => {
+                let (scratch_touched, stack) = (r.word()?, r.word()?);
+                self.memory_use = Some(r.end(MemoryUse { scratch_touched, stack })?);
             }
             tag::TAP_BYTES => self.tap_bytes.extend_from_slice(payload),
             tag::FAILURE if self.failure.is_none() => {

@@ -117,7 +117,7 @@ mod tests {
             finished: true,
             ..Answer::default()
         };
-        let mut ran = Ran { answer, trouble: None, seconds: 1.0 };
+        let mut ran = Ran { answer, trouble: None, counts: None, seconds: 1.0 };
         change(&mut ran);
         compare("d".into(), "b".into(), &ran, &reference, 99, &["one".into(), "two".into()])
     }

@@ -3,13 +3,17 @@
 use super::probe::Chip;
 use super::serial::SerialLine;
 use crate::{Error, Result};
+use ldae_device::kernels::Family;
+use ldae_shared::format::Layout;
 use std::fmt;
 use std::str::FromStr;
 
 /// An emulated board.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Board {
-    /// Name after `qemu:`, also what the firmware reports about itself.
+    /// Name after `qemu:`.
+    pub name: &'static str,
+    /// Core that its firmware is built and its artifact packed for.
     pub core: &'static str,
     /// Package in firmware-examples.
     pub package: &'static str,
@@ -23,34 +27,73 @@ pub struct Board {
     pub machine: &'static str,
     /// Other arguments of the machine.
     pub arguments: &'static [&'static str],
-    /// Where the artifact is loaded. The firmware knows the same address (src/lib.rs of its package).
-    pub artifact_address: u32,
+    /// Where the artifact is loaded. The firmware knows the same place (src/lib.rs of its package).
+    pub artifact: Place,
     /// Room for it there, in bytes.
     pub artifact_room: usize,
+    /// True where only the smallest preset fits: not a part of `qemu:all`.
+    pub small: bool,
 }
 
-const ARM: &str = "qemu-arm";
+/// Place of an artifact in a board's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// From this address on.
+    At(u32),
+    /// Ending before this address, from a multiple of 16 on: in flash that it shares with the program.
+    Before(u32),
+}
 
-const fn mps2(core: &'static str, target: &'static str, machine: &'static str, artifact_address: u32) -> Board {
+impl Place {
+    /// First address of an artifact of `bytes` bytes.
+    pub fn address(self, bytes: usize) -> u32 {
+        match self {
+            Place::At(address) => address,
+            Place::Before(end) => end.saturating_sub(bytes as u32) & !15,
+        }
+    }
+}
+
+const fn arm(
+    core: &'static str,
+    package: &'static str,
+    target: &'static str,
+    machine: &'static str,
+    artifact_address: u32,
+) -> Board {
     Board {
+        name: core,
         core,
-        package: ARM,
+        package,
         target,
         emulator: "qemu-system-arm",
         emulator_package: "qemu-system-arm",
         machine,
         arguments: &[],
-        artifact_address,
+        artifact: Place::At(artifact_address),
         artifact_room: 16 << 20,
+        small: false,
     }
 }
 
-/// All emulated boards (EMBEDDED.md section 1.2). PSRAM lies elsewhere on the M7 board.
-pub static BOARDS: [Board; 4] = [
-    mps2("cortex-m3", "thumbv7m-none-eabi", "mps2-an385", 0x2100_0000),
-    mps2("cortex-m4", "thumbv7em-none-eabihf", "mps2-an386", 0x2100_0000),
-    mps2("cortex-m7", "thumbv7em-none-eabihf", "mps2-an500", 0x6000_0000),
+/// All emulated boards (EMBEDDED.md section 1.2). QEMU's only board with a Cortex-M0 has 16 KB of RAM (`microbit`), so
+/// `cortex-m0` is the Armv6-M build on the Cortex-M3 board, which executes the same instructions.
+pub static BOARDS: [Board; 8] = [
+    arm("cortex-m0", "qemu-arm", "thumbv6m-none-eabi", "mps2-an385", 0x2100_0000),
+    arm("cortex-m3", "qemu-arm", "thumbv7m-none-eabi", "mps2-an385", 0x2100_0000),
+    arm("cortex-m4", "qemu-arm", "thumbv7em-none-eabihf", "mps2-an386", 0x2100_0000),
+    arm("cortex-m7", "qemu-arm", "thumbv7em-none-eabihf", "mps2-an500", 0x6000_0000),
+    arm("cortex-m33", "qemu-m33", "thumbv8m.main-none-eabihf", "mps2-an505", 0x8000_0000),
+    arm("cortex-m55", "qemu-m55", "thumbv8m.main-none-eabihf", "mps3-an547", 0x7000_0000),
     Board {
+        name: "microbit",
+        artifact: Place::Before(256 << 10),
+        artifact_room: 190 << 10,
+        small: true,
+        ..arm("cortex-m0", "microbit", "thumbv6m-none-eabi", "microbit", 0)
+    },
+    Board {
+        name: "rv32imac",
         core: "rv32imac",
         package: "qemu-riscv",
         target: "riscv32imac-unknown-none-elf",
@@ -59,8 +102,9 @@ pub static BOARDS: [Board; 4] = [
         machine: "virt",
         // A plain RV32IMAC core: a floating-point instruction would trap.
         arguments: &["-cpu", "sifive-e31", "-m", "48M", "-bios", "none"],
-        artifact_address: 0x8100_0000,
+        artifact: Place::At(0x8100_0000),
         artifact_room: 32 << 20,
+        small: false,
     },
 ];
 
@@ -79,12 +123,33 @@ pub enum Device {
     Probe(&'static Chip),
 }
 
+/// What `--device` takes for every emulated core.
+const ALL: &str = "qemu:all";
+
 impl Device {
+    /// The devices of a list of names, in which `qemu:all` is every emulated core once (but not the boards on which
+    /// only the smallest preset fits).
+    ///
+    /// # Errors
+    /// There is no device of that name.
+    pub fn list(names: &[String]) -> Result<Vec<Self>> {
+        let mut devices = Vec::new();
+        for name in names {
+            if name == ALL || name == "all" {
+                devices.extend(BOARDS.iter().filter(|b| !b.small).map(Device::Qemu));
+            } else {
+                devices.push(name.parse()?);
+            }
+        }
+        Ok(devices)
+    }
+
     /// Every name that `--device` takes.
     pub fn names() -> String {
-        let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.core));
+        let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.name));
         let others = ["serial:PORT", "probe:CHIP"].map(str::to_owned);
-        ["host", "std"].map(str::to_owned).into_iter().chain(boards).chain(others).collect::<Vec<_>>().join(", ")
+        let all = ["host", "std", ALL].map(str::to_owned).into_iter().chain(boards).chain(others);
+        all.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -102,12 +167,27 @@ impl FromStr for Device {
         if let Some(chip) = name.strip_prefix("probe:") {
             return Chip::parse(chip).map(Device::Probe);
         }
-        let core = name.strip_prefix("qemu:").unwrap_or(name);
+        let name = name.strip_prefix("qemu:").unwrap_or(name);
         BOARDS
             .iter()
-            .find(|b| b.core == core)
+            .find(|b| b.name == name)
             .map(Device::Qemu)
             .ok_or_else(|| Error::new(format!("no device {name:?}")).hint(format!("devices are {}", Device::names())))
+    }
+}
+
+impl Device {
+    /// Weight layout that the device's kernels read.
+    pub fn layout(&self) -> Layout {
+        let of_core = |core| {
+            let family = crate::pack::family(core).filter(|family| crate::pack::WITH_KERNELS.contains(family));
+            family.map_or(Layout::Canonical, Family::layout)
+        };
+        match self {
+            Device::Host | Device::Std | Device::Serial(_) => Layout::Canonical,
+            Device::Qemu(board) => of_core(board.core),
+            Device::Probe(chip) => of_core(chip.core),
+        }
     }
 }
 
@@ -116,7 +196,7 @@ impl fmt::Display for Device {
         match self {
             Device::Host => f.write_str("host"),
             Device::Std => f.write_str("std"),
-            Device::Qemu(board) => write!(f, "qemu:{}", board.core),
+            Device::Qemu(board) => write!(f, "qemu:{}", board.name),
             Device::Serial(line) => write!(f, "serial:{line}"),
             Device::Probe(chip) => write!(f, "probe:{}", chip.name),
         }
@@ -130,11 +210,33 @@ mod tests {
     #[test]
     fn names_are_read_with_and_without_the_emulator() {
         let ports = ["serial:/dev/ttyACM0", "serial:COM3@921600", "probe:RP2040"];
-        for name in Device::names().split(", ").filter(|n| !n.ends_with("PORT") && !n.ends_with("CHIP")).chain(ports) {
+        for name in Device::names()
+            .split(", ")
+            .filter(|n| *n != ALL && !n.ends_with("PORT") && !n.ends_with("CHIP"))
+            .chain(ports)
+        {
             assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
         }
         assert_eq!("cortex-m7".parse::<Device>().unwrap().to_string(), "qemu:cortex-m7");
         let error = "qemu:z80".parse::<Device>().unwrap_err();
         assert!(error.advice().unwrap().contains("qemu:rv32imac"));
+    }
+
+    #[test]
+    fn a_place_before_an_end_is_aligned_and_large_enough() {
+        assert_eq!(Place::At(0x10).address(7), 0x10);
+        assert_eq!(Place::Before(0x1000).address(0x11), 0xFE0);
+        assert_eq!(Place::Before(0x1000).address(0x20), 0xFE0);
+    }
+
+    #[test]
+    fn all_is_every_core_that_larger_presets_fit_on() {
+        let names = |list: &[&str]| {
+            let list: Vec<String> = list.iter().map(|s| (*s).to_owned()).collect();
+            Device::list(&list).unwrap().iter().map(Device::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&["std", "qemu:all"]).len(), 1 + BOARDS.len() - 1);
+        assert!(!names(&["all"]).contains(&"qemu:microbit".to_owned()));
+        assert_eq!(names(&["microbit"]), ["qemu:microbit"]);
     }
 }

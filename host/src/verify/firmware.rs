@@ -17,6 +17,8 @@ pub const FIRMWARE_VARIABLE: &str = "LDAE_FIRMWARE";
 const STD_PACKAGE: &str = "std";
 /// The program in each package that answers `ldae verify`.
 pub const VERIFY: &str = "verify";
+/// The program that answers `ldae bench --device`.
+pub const BENCH: &str = "bench";
 
 /// How `core` is had for a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ enum CoreLibrary {
     FromSource,
 }
 
-/// The firmware `program` ([`VERIFY`]) of `device`, built if need be.
+/// The firmware `program` ([`VERIFY`], [`BENCH`]) of `device`, built if need be.
 ///
 /// `place` (or the environment variable, or the source tree of this program) is either the folder `firmware-examples`,
 /// or a folder of finished programs: `PACKAGE/TARGET/release/verify` for boards, `std/release/verify` for the twin.

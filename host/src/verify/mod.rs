@@ -8,17 +8,17 @@
 //! Refused: an artifact that the loader refuses, pictures of another size than its spec, an artifact that does not fit in the
 //! board's memory. A device that crashes, hangs or answers garbage is reported as "did not finish", never as equal.
 
-mod answer;
+pub(crate) mod answer;
 mod compare;
-mod device;
-mod firmware;
+pub(crate) mod device;
+pub(crate) mod firmware;
 mod link;
 mod pictures;
 mod probe;
-mod reference;
+pub(crate) mod reference;
 mod report;
 mod serial;
-mod session;
+pub(crate) mod session;
 
 pub use answer::{Answer, AnswerError};
 pub use device::{BOARDS, Board, Device};
@@ -50,12 +50,20 @@ pub struct Options {
     pub patience: Duration,
     /// Go on without devices that lack an emulator, a target or firmware, as long as one is left.
     pub skip_missing: bool,
+    /// Give the devices the canonical artifact, which their portable kernel runs, instead of one packed for their core.
+    pub portable: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // The slowest measured board makes about 100 MMAC a second, vit-tiny has 1250 MMAC: ten times the need.
-        Options { firmware: None, device_artifact: None, patience: Duration::from_secs(120), skip_missing: false }
+        Options {
+            firmware: None,
+            device_artifact: None,
+            patience: Duration::from_secs(120),
+            skip_missing: false,
+            portable: false,
+        }
     }
 }
 
@@ -65,6 +73,10 @@ struct Ready<'a> {
     board: String,
     /// None for the host itself and for boards that run already.
     program: Option<PathBuf>,
+    /// The artifact in the order that the device's kernel reads.
+    image: Vec<u8>,
+    /// CRC-32 that it has when nothing was changed.
+    image_crc: u32,
 }
 
 /// Runs `artifact` over `pictures` on this machine and on `devices`, as many at a time as there are cores, and compares.
@@ -86,7 +98,7 @@ pub fn run(
     let on_device = options.device_artifact.as_deref().unwrap_or(artifact);
     let (mut ready, mut not_run) = (Vec::new(), Vec::new());
     for device in devices {
-        match prepare(device, on_device, options, out) {
+        match prepare(device, (artifact, on_device), options, out) {
             Ok(device) => ready.push(device),
             Err(e) if options.skip_missing => not_run.push((device, e)),
             Err(e) => return Err(e),
@@ -101,7 +113,6 @@ pub fn run(
     }
     let check = Check {
         artifact,
-        on_device,
         pictures,
         picture_bytes,
         reference: reference::run(artifact, &pictures.pixels, Kernels::Portable)?,
@@ -135,30 +146,39 @@ pub fn run(
 }
 
 /// Finds everything that `device` needs before anything runs.
-fn prepare<'a>(device: &'a Device, on_device: &[u8], options: &Options, out: &Output) -> Result<Ready<'a>> {
+fn prepare<'a>(
+    device: &'a Device,
+    (expected, on_device): (&[u8], &[u8]),
+    options: &Options,
+    out: &Output,
+) -> Result<Ready<'a>> {
+    let image = |bytes: &[u8]| {
+        if options.portable { Ok(bytes.to_vec()) } else { crate::pack::to_layout(bytes, device.layout()) }
+    };
+    let (expected, image) = (image(expected)?, image(on_device)?);
     if let Device::Qemu(board) = device
-        && on_device.len() > board.artifact_room
+        && image.len() > board.artifact_room
     {
-        let (bytes, room) = (on_device.len(), board.artifact_room);
-        return Err(Error::new(format!("the artifact has {bytes} bytes, {device} has room for {room}"))
+        let artifact = image.len();
+        let room = board.artifact_room;
+        return Err(Error::new(format!("the artifact has {artifact} bytes, {device} has room for {room}"))
             .hint("choose a smaller preset, or another device"));
     }
     let board = session::describe(device)?;
     let program = match device {
         Device::Host => None,
         Device::Serial(_) => None,
-        Device::Probe(chip) => Some(chip.program(on_device, options.firmware.as_deref(), out)?),
+        Device::Probe(chip) => Some(chip.program(&image, options.firmware.as_deref(), out)?),
         Device::Std | Device::Qemu(_) => {
             Some(firmware::program(device, firmware::VERIFY, options.firmware.as_deref(), out)?)
         }
     };
-    Ok(Ready { device, board, program })
+    Ok(Ready { device, board, program, image, image_crc: crc32(&expected) })
 }
 
 /// Everything that the comparisons share.
 struct Check<'a> {
     artifact: &'a [u8],
-    on_device: &'a [u8],
     pictures: &'a Pictures,
     picture_bytes: usize,
     reference: Reference,
@@ -200,18 +220,33 @@ impl Check<'_> {
 
     /// One device: run, compare, and where it differs, look closer.
     fn one(&self, ready: &Ready<'_>, progress: &(dyn Fn(u64) + Sync)) -> Result<DeviceReport> {
-        let job = self.job(&self.pictures.pixels, None);
+        let job = self.job(&ready.image, &self.pictures.pixels, None);
         let ran = match self.ask(ready, &job, progress)? {
             Some(ran) => ran,
-            None => in_process(self.on_device, &self.pictures.pixels)?,
+            None => in_process(&ready.image, &self.pictures.pixels)?,
         };
         let (device, board) = (ready.device.to_string(), ready.board.clone());
         let names = &self.pictures.names;
-        let mut report = compare::compare(device, board, &ran, &self.reference, self.artifact_crc, names);
+        let image_crc = self.expected_crc(ready, &ran);
+        let mut report = compare::compare(device, board, &ran, &self.reference, image_crc, names);
         if let Some(first) = &mut report.first_difference {
             first.at = self.locate(ready, first)?;
         }
         Ok(report)
+    }
+
+    /// CRC-32 that the device's artifact should have. What lies in the flash of a board on a serial port may be in any
+    /// layout.
+    fn expected_crc(&self, ready: &Ready<'_>, ran: &Ran) -> u32 {
+        let found = ran.answer.identity.as_ref().map(|i| i.artifact_crc);
+        let packed = |target: &crate::pack::Target| {
+            crate::pack::to_layout(self.artifact, target.family.layout())
+                .is_ok_and(|image| Some(crc32(&image)) == found)
+        };
+        match (ready.device, found) {
+            (Device::Serial(_), Some(found)) if crate::pack::TARGETS.iter().any(packed) => found,
+            _ => ready.image_crc,
+        }
     }
 
     /// What the device answers; none for the host itself.
@@ -223,14 +258,14 @@ impl Check<'_> {
         }
     }
 
-    fn job<'j>(&'j self, pixels: &'j [u8], wanted: Option<TapWanted>) -> Job<'j> {
+    fn job<'j>(&self, image: &'j [u8], pixels: &'j [u8], wanted: Option<TapWanted>) -> Job<'j> {
         let request = Request {
-            artifact_bytes: self.on_device.len() as u32,
+            artifact_bytes: image.len() as u32,
             pictures: (pixels.len() / self.picture_bytes) as u32,
             picture_bytes: self.picture_bytes as u32,
             wanted,
         };
-        Job { artifact: self.on_device, request, pixels }
+        Job { artifact: image, request, pixels, counter: None }
     }
 
     /// Asks for the bytes of the first differing tap and finds the first value that differs.
@@ -238,10 +273,10 @@ impl Check<'_> {
         let Some(tap) = first.tap else { return Ok(None) };
         let picture = &self.pictures.pixels[first.picture * self.picture_bytes..][..self.picture_bytes];
         let (element, host) = reference::tap_bytes(self.artifact, picture, tap, Kernels::Portable)?;
-        let job = self.job(picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
+        let job = self.job(&ready.image, picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
         let device = match self.ask(ready, &job, &|_| {})? {
             Some(ran) => ran.answer.tap_bytes,
-            None => reference::tap_bytes(self.on_device, picture, tap, Kernels::Best)?.1,
+            None => reference::tap_bytes(&ready.image, picture, tap, Kernels::Best)?.1,
         };
         Ok(compare::locate(&element.values(&host), &element.values(&device)))
     }
@@ -258,7 +293,7 @@ fn in_process(artifact: &[u8], pixels: &[u8]) -> Result<Ran> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let answer = Answer { identity: Some(identity), plan: Some(plan), pictures, finished: true, ..Answer::default() };
-    Ok(Ran { answer, trouble: None, seconds: started.elapsed().as_secs_f64() })
+    Ok(Ran { answer, trouble: None, counts: None, seconds: started.elapsed().as_secs_f64() })
 }
 
 #[cfg(test)]

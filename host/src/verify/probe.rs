@@ -16,19 +16,21 @@ pub struct Chip {
     pub package: &'static str,
     /// Compilation target.
     pub target: &'static str,
+    /// Its core, as `ldae pack --target` takes it.
+    pub core: &'static str,
 }
 
-const fn chip(name: &'static str, package: &'static str, target: &'static str) -> Chip {
-    Chip { name, package, target }
+const fn chip(name: &'static str, package: &'static str, target: &'static str, core: &'static str) -> Chip {
+    Chip { name, package, target, core }
 }
 
 /// Chips whose `verify` program exists here.
 pub static CHIPS: [Chip; 5] = [
-    chip("STM32H743ZITx", "nucleo-h743zi", "thumbv7em-none-eabihf"),
-    chip("STM32F411RETx", "nucleo-f411re", "thumbv7em-none-eabihf"),
-    chip("nRF52840_xxAA", "nrf52840-dk", "thumbv7em-none-eabihf"),
-    chip("RP235x", "pico2", "thumbv8m.main-none-eabihf"),
-    chip("RP2040", "pico", "thumbv6m-none-eabi"),
+    chip("STM32H743ZITx", "nucleo-h743zi", "thumbv7em-none-eabihf", "cortex-m7"),
+    chip("STM32F411RETx", "nucleo-f411re", "thumbv7em-none-eabihf", "cortex-m4"),
+    chip("nRF52840_xxAA", "nrf52840-dk", "thumbv7em-none-eabihf", "cortex-m4"),
+    chip("RP235x", "pico2", "thumbv8m.main-none-eabihf", "cortex-m33"),
+    chip("RP2040", "pico", "thumbv6m-none-eabi", "cortex-m0+"),
 ];
 
 /// The environment variable that lets a program on the board open files of the host, here two in an empty folder

@@ -76,11 +76,11 @@ impl SerialLine {
         Ok(match Answer::parse(&heard.answer) {
             Ok(answer) => {
                 let trouble = heard.trouble.or_else(|| answer.failure.clone());
-                Ran { answer, trouble, seconds }
+                Ran { answer, trouble, counts: None, seconds }
             }
             Err(e) => {
                 let trouble = Some(format!("its answer cannot be read: {e}"));
-                Ran { answer: Answer::default(), trouble, seconds }
+                Ran { answer: Answer::default(), trouble, counts: None, seconds }
             }
         })
     }

@@ -24,6 +24,8 @@ pub struct Job<'a> {
     pub request: Request,
     /// Pixels of all pictures, one after the other.
     pub pixels: &'a [u8],
+    /// Plugin of the emulator that counts instructions, if they are to be counted.
+    pub counter: Option<&'a Path>,
 }
 
 /// How it went.
@@ -32,6 +34,8 @@ pub struct Ran {
     pub answer: Answer,
     /// Why the answer is not whole, in one line.
     pub trouble: Option<String>,
+    /// What the counter wrote.
+    pub counts: Option<String>,
     /// Wall time in seconds, boot and all.
     pub seconds: f64,
 }
@@ -88,7 +92,7 @@ pub fn run(
     let console = File::create(path("console.txt")).context(|| "cannot write console.txt")?;
     let errors = console.try_clone().context(|| "cannot write console.txt")?;
     let mut command = match device {
-        Device::Qemu(board) => emulator(board, program),
+        Device::Qemu(board) => emulator(board, program, job),
         Device::Probe(chip) => chip.command(program),
         Device::Std | Device::Host | Device::Serial(_) => Command::new(program),
     };
@@ -123,15 +127,22 @@ pub fn run(
         Err(e) => (Answer::default(), Some(format!("its answer cannot be read: {e}"))),
     };
     let trouble = broken.or_else(|| trouble(&answer, status, &String::from_utf8_lossy(&console), patience));
-    Ok(Ran { answer, trouble, seconds })
+    let counts = fs::read_to_string(path("counts.txt")).ok(); // missing without a counter, or when the emulator died
+    Ok(Ran { answer, trouble, counts, seconds })
 }
 
-fn emulator(board: &Board, program: &Path) -> Command {
+fn emulator(board: &Board, program: &Path, job: &Job<'_>) -> Command {
     let mut command = Command::new(board.emulator);
-    let loader = format!("loader,file=artifact.ldae,addr={:#x},force-raw=on", board.artifact_address);
+    let address = board.artifact.address(job.artifact.len());
+    let loader = format!("loader,file=artifact.ldae,addr={address:#x},force-raw=on");
     command.args(["-machine", board.machine]).args(board.arguments);
     command.args(["-display", "none", "-serial", "none", "-monitor", "none"]);
     command.args(["-semihosting-config", "enable=on,target=native", "-device", &loader, "-kernel"]).arg(program);
+    if let Some(plugin) = job.counter {
+        let mut argument = plugin.as_os_str().to_owned();
+        argument.push(",out=counts.txt");
+        command.arg("-plugin").arg(argument);
+    }
     command
 }
 
@@ -167,7 +178,7 @@ mod tests {
     fn run_fake(script: &str, patience: Duration) -> String {
         let (_folder, program) = fake(script);
         let request = Request { artifact_bytes: 0, pictures: 0, picture_bytes: 0, wanted: None };
-        let job = Job { artifact: &[], request, pixels: &[] };
+        let job = Job { artifact: &[], request, pixels: &[], counter: None };
         run(&Device::Std, &program, &job, patience, &|_| {}).unwrap().trouble.unwrap()
     }
 

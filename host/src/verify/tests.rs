@@ -130,10 +130,12 @@ fn odd_shapes_and_extreme_weights_are_equal_on_emulated_boards() {
 #[test]
 #[ignore = "needs QEMU and the cross targets; `./ci.sh emulated` runs it"]
 fn emulated_boards_equal_the_host_and_a_changed_byte_is_found() {
-    let boards = ["qemu:cortex-m3", "qemu:cortex-m4", "qemu:cortex-m7", "qemu:rv32imac"];
-    let report = verify(&boards, None);
+    let boards: Vec<String> = BOARDS.iter().map(|b| format!("qemu:{}", b.name)).collect();
+    let boards: Vec<&str> = boards.iter().map(String::as_str).collect();
+    let boards = boards.as_slice();
+    let report = verify(boards, None);
     assert_eq!(report.verdict, Verdict::Equal, "{report}");
-    let report = verify(&boards, Some(changed_weight()));
+    let report = verify(boards, Some(changed_weight()));
     assert_eq!(report.verdict, Verdict::Differs, "{report}");
     for device in &report.devices {
         assert!(!device.artifact_equal);

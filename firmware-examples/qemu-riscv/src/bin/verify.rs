@@ -3,9 +3,9 @@
 #![no_main]
 
 use ldae_example_app::semihosted;
-use ldae_qemu_riscv::{artifact, core_name};
+use ldae_qemu_riscv::{artifact, core_name, memory};
 
 #[riscv_rt::entry]
 fn main() -> ! {
-    semihosted::verify(core_name(), artifact).exit_process()
+    semihosted::verify(core_name(), artifact, memory()).exit_process()
 }

@@ -1,71 +1,15 @@
-//! x86-64: the portable loops compiled for AVX2 and AVX-512, chosen at run time.
-//!
-//! The bits cannot differ: it is the same integer source. Hand-written products come on top of this interface.
-#![allow(unsafe_code)]
+//! Canonical artifacts: the portable loops compiled for AVX2 and AVX-512. The bits cannot differ: it is the same source.
 
-use super::portable::{self, Portable};
-use super::{Family, HeadRows, HeadShape, Input, Kernel};
-use core::arch::x86_64::{__cpuid_count, _xgetbv};
+use crate::kernels::portable::{self, Portable};
+use crate::kernels::{Family, HeadRows, HeadShape, Input, Kernel};
 use ldae_shared::fixed::{Factor, NormToken};
 use ldae_shared::format::{Block, Linear};
-
-/// Proof that this machine has AVX2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avx2Token(());
-
-/// Proof that this machine has AVX-512 F, BW, DQ, VL and VNNI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avx512Token(());
-
-/// Which vector state the operating system saves (XCR0), or 0 when it cannot be asked.
-fn saved_state() -> u64 {
-    // CPUID exists on every x86-64; leaf 1 always does.
-    let leaf1 = __cpuid_count(1, 0);
-    if leaf1.ecx & (1 << 27) == 0 {
-        return 0;
-    }
-    #[target_feature(enable = "xsave")]
-    fn xcr0() -> u64 {
-        // SAFETY: XGETBV of register 0 is valid where OSXSAVE is set, checked by the only caller.
-        unsafe { _xgetbv(0) }
-    }
-    // SAFETY: OSXSAVE (bit 27) is set, so the instruction exists and is enabled.
-    unsafe { xcr0() }
-}
-
-fn leaf7_ebx_ecx() -> (u32, u32) {
-    if __cpuid_count(0, 0).eax < 7 {
-        return (0, 0);
-    }
-    let leaf = __cpuid_count(7, 0);
-    (leaf.ebx, leaf.ecx)
-}
-
-impl Avx2Token {
-    /// Asks the processor and the operating system.
-    pub fn detect() -> Option<Self> {
-        let ymm = 0b110;
-        let (ebx, _) = leaf7_ebx_ecx();
-        (saved_state() & ymm == ymm && ebx & (1 << 5) != 0).then_some(Avx2Token(()))
-    }
-}
-
-impl Avx512Token {
-    /// Asks the processor and the operating system.
-    pub fn detect() -> Option<Self> {
-        let zmm = 0b1110_0110;
-        let (ebx, ecx) = leaf7_ebx_ecx();
-        let f_dq_bw_vl = (1 << 16) | (1 << 17) | (1 << 30) | (1 << 31);
-        let ok = saved_state() & zmm == zmm && ebx & f_dq_bw_vl == f_dq_bw_vl && ecx & (1 << 11) != 0;
-        (ok && Avx2Token::detect().is_some()).then_some(Avx512Token(()))
-    }
-}
 
 macro_rules! compiled_for {
     ($kernel:ident, $module:ident, $features:literal, $doc:literal) => {
         #[doc = $doc]
         ///
-        /// Reached only through [`super::Choice`], whose tokens exist only where the processor has the features.
+        /// Reached only through [`crate::kernels::Choice`], whose tokens exist only where the processor has the features.
         #[derive(Clone, Copy, Debug)]
         pub(crate) struct $kernel;
 

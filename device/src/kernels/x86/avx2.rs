@@ -1,0 +1,94 @@
+//! AVX2 without VNNI: VPMADDUBSW of |x| and w with the sign of x, then pairs to 32 bits. Exact: |x| ≤ 128 and |w| ≤ 127, so
+//! two products stay below 2^15.
+
+use super::ymm::{self, Pair};
+use crate::kernels::dot::{Factors, Isa, dot_kernel};
+use crate::kernels::{HeadRows, HeadShape, Input};
+use core::arch::x86_64::*;
+use ldae_shared::fixed::{Factor, NormToken};
+use ldae_shared::format::{Block, Linear};
+
+/// The instructions.
+pub(crate) struct Avx2Bytes;
+
+dot_kernel!(Avx2Dot, Avx2Bytes, 4, "avx2", "VPMADDUBSW on 256 bits.");
+
+// SAFETY: see `Isa`.
+impl Isa for Avx2Bytes {
+    type Acc = Pair;
+    /// x and |x|.
+    type Input = [__m256i; 2];
+    type Weights = Pair;
+
+    const OFFSET: i32 = 0;
+    const PANELS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn splat(value: i32) -> Pair {
+        unsafe { [_mm256_set1_epi32(value); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Pair {
+        unsafe { ymm::load(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn input(from: *const u8) -> [__m256i; 2] {
+        unsafe {
+            let x = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
+            [x, _mm256_abs_epi8(x)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn weights(from: *const u8) -> Pair {
+        unsafe { ymm::load(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: Pair, x: [__m256i; 2], w: Pair) -> Pair {
+        let half = |i: usize| unsafe {
+            let pairs = _mm256_maddubs_epi16(x[1], _mm256_sign_epi8(w[i], x[0]));
+            _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        };
+        [half(0), half(1)]
+    }
+
+    #[inline(always)]
+    unsafe fn dot_wide(sum: Pair, x: [__m256i; 2], w: Pair) -> Pair {
+        let half = |i: usize| unsafe { _mm256_add_epi32(sum[i], _mm256_madd_epi16(x[0], w[i])) };
+        [half(0), half(1)]
+    }
+
+    #[inline(always)]
+    unsafe fn without_offset(a: Pair, b: Pair) -> Pair {
+        let _ = b; // inputs are signed as they are
+        a
+    }
+
+    #[inline(always)]
+    unsafe fn factors(m: Pair, t: Pair) -> Factors<Pair> {
+        unsafe { ymm::factors(m, t) }
+    }
+
+    #[inline(always)]
+    unsafe fn scale(v: Pair, f: Factors<Pair>) -> Pair {
+        unsafe { ymm::scale(v, f) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i8(v: Pair, out: *mut i8, count: usize) {
+        unsafe { ymm::store_i8(v, out, count) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i16(v: Pair, out: *mut i16, count: usize) {
+        unsafe { ymm::store_i16(v, out, count) }
+    }
+
+    #[inline(always)]
+    unsafe fn centred(from: *const i16, count: usize, mean128: Pair) -> Pair {
+        unsafe { ymm::centred(from, count, mean128) }
+    }
+}

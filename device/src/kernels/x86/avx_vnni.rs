@@ -1,0 +1,84 @@
+//! AVX-VNNI: VPDPBUSD and VPDPWSSD on 256 bits (processors without AVX-512).
+
+use super::ymm::{self, Pair};
+use crate::kernels::dot::{Factors, Isa, dot_kernel};
+use crate::kernels::{HeadRows, HeadShape, Input};
+use core::arch::x86_64::*;
+use ldae_shared::fixed::{Factor, NormToken};
+use ldae_shared::format::{Block, Linear};
+
+/// The instructions.
+pub(crate) struct AvxVnni;
+
+dot_kernel!(AvxVnniDot, AvxVnni, 4, "avx2,avxvnni", "VPDPBUSD and VPDPWSSD on 256 bits.");
+
+// SAFETY: see `Isa`.
+impl Isa for AvxVnni {
+    type Acc = Pair;
+    type Input = __m256i;
+    type Weights = Pair;
+
+    const OFFSET: i32 = 128;
+    const PANELS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn splat(value: i32) -> Pair {
+        unsafe { [_mm256_set1_epi32(value); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Pair {
+        unsafe { ymm::load(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn input(from: *const u8) -> __m256i {
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn weights(from: *const u8) -> Pair {
+        unsafe { ymm::load(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sum: Pair, x: __m256i, w: Pair) -> Pair {
+        unsafe { [_mm256_dpbusd_avx_epi32(sum[0], x, w[0]), _mm256_dpbusd_avx_epi32(sum[1], x, w[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_wide(sum: Pair, x: __m256i, w: Pair) -> Pair {
+        unsafe { [_mm256_dpwssd_avx_epi32(sum[0], x, w[0]), _mm256_dpwssd_avx_epi32(sum[1], x, w[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn without_offset(a: Pair, b: Pair) -> Pair {
+        let part = |i: usize| unsafe { _mm256_sub_epi32(a[i], _mm256_slli_epi32::<7>(b[i])) };
+        [part(0), part(1)]
+    }
+
+    #[inline(always)]
+    unsafe fn factors(m: Pair, t: Pair) -> Factors<Pair> {
+        unsafe { ymm::factors(m, t) }
+    }
+
+    #[inline(always)]
+    unsafe fn scale(v: Pair, f: Factors<Pair>) -> Pair {
+        unsafe { ymm::scale(v, f) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i8(v: Pair, out: *mut i8, count: usize) {
+        unsafe { ymm::store_i8(v, out, count) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i16(v: Pair, out: *mut i16, count: usize) {
+        unsafe { ymm::store_i16(v, out, count) }
+    }
+
+    #[inline(always)]
+    unsafe fn centred(from: *const i16, count: usize, mean128: Pair) -> Pair {
+        unsafe { ymm::centred(from, count, mean128) }
+    }
+}
