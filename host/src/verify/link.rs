@@ -195,3 +195,145 @@ fn whole(answer: &[u8]) -> bool {
     end.is_some_and(|end| end[..4] == tag::DONE && end[4..] == 4u32.to_le_bytes())
         && Answer::parse(answer).is_ok_and(|a| a.finished)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use ldae_shared::link::{Board, Lost, Port};
+    use ldae_shared::parity::{AnswerWriter, Identity, Plan, Sink};
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    /// A board at one end of a pair of sockets.
+    struct Socket(UnixStream);
+
+    impl Port for Socket {
+        type Error = io::ErrorKind;
+        fn write(&mut self, bytes: &[u8]) -> Result<(), io::ErrorKind> {
+            self.0.write_all(bytes).map_err(|e| e.kind())
+        }
+        fn read(&mut self, bytes: &mut [u8]) -> Result<usize, io::ErrorKind> {
+            match Read::read(&mut self.0, bytes) {
+                Ok(0) => Err(io::ErrorKind::UnexpectedEof),
+                Ok(n) => Ok(n),
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(0),
+                Err(e) => Err(e.kind()),
+            }
+        }
+    }
+
+    struct To<'b>(&'b mut Board<Socket>);
+    impl Sink for To<'_> {
+        type Error = Lost<io::ErrorKind>;
+        fn write(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+            self.0.write(bytes)
+        }
+    }
+
+    /// The host's end: its reads time out as those of a serial port do.
+    struct Line(UnixStream);
+    impl Read for Line {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            self.0.read(bytes).map_err(|e| match e.kind() {
+                io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+                _ => e,
+            })
+        }
+    }
+    impl Write for Line {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+
+    fn line() -> (Line, UnixStream) {
+        let (host, board) = UnixStream::pair().unwrap();
+        for end in [&host, &board] {
+            end.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        }
+        (Line(host), board)
+    }
+
+    fn hear(host: &mut Line, request: &[u8], patience: Duration) -> Heard {
+        converse(host, "the port", request, patience, &|_| {})
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+    const SHORT: Duration = Duration::from_millis(700);
+
+    /// Reads the request, answers with its length in the plan.
+    fn answer(board: &mut Board<Socket>, length: usize) -> Result<Vec<u8>, Lost<io::ErrorKind>> {
+        board.accept()?;
+        let mut request = vec![0; length];
+        board.read(&mut request)?;
+        let mut writer = AnswerWriter::start(To(board))?;
+        writer.identity(&Identity { artifact_bytes: 1, artifact_crc: 2, core: "test", version: "0" })?;
+        writer.plan(&Plan { taps: 0, components: 0, scratch_bytes: length as u32, kernel: "none" })?;
+        writer.finish()?;
+        board.flush()?;
+        Ok(request)
+    }
+
+    #[test]
+    fn a_board_gets_the_request_and_its_answer_arrives_even_after_noise() {
+        let (mut host, mut end) = line();
+        let request: Vec<u8> = (0..5000).map(|i| (i * 31 % 253) as u8).collect();
+        end.write_all(&[0x55; 700]).unwrap();
+        let board = thread::spawn(move || {
+            let mut board = Board::new(Socket(end));
+            [answer(&mut board, 5000), answer(&mut board, 5000)]
+        });
+        // Two conversations over one line: the second one knows nothing of the first.
+        for _ in 0..2 {
+            let heard = hear(&mut host, &request, LONG);
+            assert_eq!(heard.trouble, None);
+            let answer = Answer::parse(&heard.answer).unwrap();
+            assert!(answer.finished && answer.plan.unwrap().scratch_bytes == 5000);
+        }
+        for got in board.join().unwrap() {
+            assert_eq!(got.unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn silence_noise_another_version_and_a_cut_line_are_told_apart() {
+        let (mut host, end) = line();
+        let silence = hear(&mut host, &[], SHORT).trouble.unwrap();
+        assert!(silence.contains("nothing answers at the port") && silence.contains("flashed"), "{silence}");
+
+        (&end).write_all(b"U-Boot 2024.01 (Jan 01 2024) \r\n\0\r\nHit any key\0").unwrap();
+        let noise = hear(&mut host, &[], SHORT).trouble.unwrap();
+        assert!(noise.contains("only noise") && noise.contains("baud rate"), "{noise}");
+
+        let mut wire = [0; FRAME_WIRE];
+        let hello = Frame { kind: Kind::Hello, session: 1, offset: VERSION + 1, payload: &[] };
+        (&end).write_all(encode(&hello, &mut wire)).unwrap();
+        let version = hear(&mut host, &[], SHORT).trouble.unwrap();
+        assert!(version.contains("speaks version 2"), "{version}");
+
+        // A board that says HELLO and then nothing more.
+        let (mut host, end) = line();
+        let board = thread::spawn(move || {
+            let mut board = Board::new(Socket(end));
+            board.accept().unwrap();
+            thread::sleep(2 * SHORT);
+        });
+        let stuck = hear(&mut host, &[], SHORT).trouble.unwrap();
+        assert!(stuck.contains("nothing new"), "{stuck}");
+        board.join().unwrap();
+
+        // A line that is cut in the middle of the request.
+        let (mut host, end) = line();
+        let board = thread::spawn(move || {
+            let mut board = Board::new(Socket(end));
+            board.accept().unwrap();
+            board.read(&mut [0; 600]).unwrap();
+        });
+        let cut = hear(&mut host, &[7; 5000], LONG).trouble.unwrap();
+        assert!(cut.contains("the line to the port broke"), "{cut}");
+        board.join().unwrap();
+    }
+}
