@@ -31,6 +31,7 @@ pub use serial::SerialLine;
 use crate::cli::Output;
 use crate::{Error, Result};
 use ldae_shared::crc::crc32;
+use ldae_shared::format::Layout;
 use ldae_shared::parity::{Request, TapWanted};
 use reference::{Kernels, Reference};
 use session::{Job, Ran};
@@ -152,8 +153,11 @@ fn prepare<'a>(
     options: &Options,
     out: &Output,
 ) -> Result<Ready<'a>> {
-    let image = |bytes: &[u8]| {
-        if options.portable { Ok(bytes.to_vec()) } else { crate::pack::to_layout(bytes, device.layout()) }
+    // A canonical artifact goes out as it is: the device shall find what is wrong with a damaged one.
+    let layout = if options.portable { Layout::Canonical } else { device.layout() };
+    let image = |bytes: &[u8]| match layout {
+        Layout::Canonical => Ok(bytes.to_vec()),
+        layout => crate::pack::to_layout(bytes, layout),
     };
     let (expected, image) = (image(expected)?, image(on_device)?);
     if let Device::Qemu(board) = device
