@@ -36,7 +36,7 @@ pub static TARGETS: [Target; 13] = [
 ];
 
 /// Families whose kernels exist; the others' cores run the canonical artifact.
-pub static WITH_KERNELS: &[Family] = &[Family::Portable, Family::Dsp, Family::Dot];
+pub static WITH_KERNELS: &[Family] = &[Family::Portable, Family::Dsp, Family::Mve, Family::TwoLane, Family::Dot];
 
 /// Kernels of a core that has its own.
 pub fn family(core: &str) -> Option<Family> {

@@ -19,16 +19,17 @@ pub(super) fn run<K: Kernel, T: Tap>(
     let (n, w, rows) = (spec.tokens() as usize, spec.width as usize, K::FAMILY.rows());
     let head = HeadShape { tokens: n, width: spec.head_width() as usize };
     let id = |stage| TapId::Block(index, stage);
+    let [range, _] = block.norms;
     let (statistics, norm_rows, mut region) = work.parts();
-    norm::statistics::<K>(stream, w, statistics);
+    norm::statistics::<K>(stream, w, range, statistics);
 
     // Queries of all heads; each head's output later overwrites its queries.
     let queries: &mut [i8] = region.take(n * w)?; // [N, W]
     let layer = block.queries();
     for ((x, s), q) in stream.chunks(rows * w).zip(statistics.chunks(rows)).zip(queries.chunks_mut(rows * w)) {
-        let count = norm::rows::<K>(x, w, s, norm_rows)?;
-        K::linear_i8(norm_rows.prepare::<K>(count)?, &layer, q);
+        K::linear_i8(norm::input::<K, T>(x, w, s, norm_rows)?, &layer, q);
         if T::ENABLED {
+            let count = x.len() / w.max(1);
             tap.tap(id(BlockStage::Norm1), TapData::I8(norm_rows.rows(count)?));
             tap.tap(id(BlockStage::Q), TapData::I8(q));
         }
@@ -45,8 +46,10 @@ pub(super) fn run<K: Kernel, T: Tap>(
                 keys.fill(0);
                 values.fill(0);
                 for (i, (x, s)) in stream.chunks(rows * w).zip(statistics.chunks(rows)).enumerate() {
-                    let count = norm::rows::<K>(x, w, s, norm_rows)?;
-                    let input = norm_rows.prepare::<K>(count)?;
+                    let count = x.len() / w.max(1);
+                    // Where one chunk holds all tokens, its rows are still there.
+                    let input =
+                        if n <= rows { norm_rows.prepared(count) } else { norm::input::<K, T>(x, w, s, norm_rows)? };
                     let chunk = prefix(chunk, count * head.width)?;
                     K::linear_i8(input, &key_layer, chunk);
                     K::store_keys(chunk, i * rows, head, keys);

@@ -18,13 +18,14 @@ pub(super) fn run<K: Kernel, T: Tap>(
 ) -> Result<(), EmbedError> {
     let (w, rows) = (spec.width as usize, K::FAMILY.rows());
     let id = |stage| TapId::Block(index, stage);
+    let [_, range] = block.norms;
     let (statistics, norm_rows, mut region) = work.parts();
     let mut hidden = region.rows(hidden_row_bytes(spec, K::FAMILY), rows, spec.hidden() as usize, K::FAMILY)?; // [R, rW]
     let spare: &mut [i16] = if K::FAMILY.has_form() { &mut [] } else { region.take(rows * w)? };
-    norm::statistics::<K>(stream, w, statistics);
+    norm::statistics::<K>(stream, w, range, statistics);
     for (x, s) in stream.chunks_mut(rows * w).zip(statistics.chunks(rows)) {
-        let count = norm::rows::<K>(x, w, s, norm_rows)?;
-        let input = norm_rows.prepare::<K>(count)?;
+        let count = x.len() / w.max(1);
+        let input = norm::input::<K, T>(x, w, s, norm_rows)?;
         let codes = hidden.rows(count)?;
         K::linear_i8(input, &block.fc1, codes);
         if T::ENABLED {

@@ -48,10 +48,26 @@ impl Rows<'_> {
         Ok((Input { rows: &[], form: self.form, count }, prefix(room, values)?))
     }
 
+    /// The kernel's form of two rows at a time.
+    pub(crate) fn form_pairs(&mut self, family: Family) -> impl Iterator<Item = &mut [u8]> {
+        self.form.chunks_exact_mut(family.input_bytes(2, self.width).max(1))
+    }
+
+    /// Writes the first `count` rows from the kernel's form.
+    pub(crate) fn restore<K: Kernel>(&mut self, count: usize) -> Result<(), EmbedError> {
+        K::restore(self.form, self.width, prefix(self.rows, count * self.width)?);
+        Ok(())
+    }
+
+    /// The first `count` rows, whose form was made already.
+    pub(crate) fn prepared(&self, count: usize) -> Input<'_> {
+        Input { rows: self.rows, form: self.form, count }
+    }
+
     /// Brings the first `count` rows into the kernel's form.
     pub(crate) fn prepare<K: Kernel>(&mut self, count: usize) -> Result<Input<'_>, EmbedError> {
         K::prepare(prefix(self.rows, count * self.width)?, self.width, self.form);
-        Ok(Input { rows: self.rows, form: self.form, count })
+        Ok(self.prepared(count))
     }
 }
 

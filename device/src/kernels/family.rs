@@ -12,7 +12,7 @@ pub enum Family {
     Dsp,
     /// Armv8.1-M vectors: rows as they are.
     Mve,
-    /// Cores without SIMD: rows as they are.
+    /// RV32 and Cortex-M3, without SIMD: inputs as words of two rows.
     TwoLane,
     /// Cortex-M0: inputs as words.
     Thumb,
@@ -31,7 +31,8 @@ impl Family {
             Family::Portable => Layout::Canonical,
             Family::Dsp => Layout::Pairs,
             Family::Mve => Layout::Helium,
-            Family::TwoLane | Family::Thumb => Layout::TwoLane,
+            Family::TwoLane => Layout::Quads,
+            Family::Thumb => Layout::TwoLane,
             Family::Dot => Layout::Dot,
         }
     }
@@ -40,7 +41,8 @@ impl Family {
     pub const fn rows(self) -> usize {
         match self {
             Family::Thumb => 4,
-            Family::Dot => 32,
+            Family::Mve => 16,
+            Family::Dot => 64,
             _ => 8,
         }
     }
@@ -48,8 +50,9 @@ impl Family {
     /// Rows of a chunk of the front end, whose patches are long.
     pub const fn front_rows(self) -> usize {
         match self {
-            Family::Dsp => 4,
+            Family::Dsp | Family::TwoLane => 4,
             Family::Thumb => 2,
+            Family::Mve => 8,
             _ => self.rows(),
         }
     }
@@ -62,8 +65,10 @@ impl Family {
     /// Queries that attention handles together.
     pub const fn queries(self) -> usize {
         match self {
-            Family::Portable | Family::TwoLane | Family::Thumb => 1,
-            Family::Dsp | Family::Mve => 2,
+            Family::Portable | Family::Thumb => 1,
+            Family::Dsp => 2,
+            Family::TwoLane => 4,
+            Family::Mve => 8,
             Family::Dot => 32,
         }
     }
@@ -71,7 +76,8 @@ impl Family {
     /// Bytes of the family's own form of `rows` input rows of `width` values; 0 where it reads the rows themselves.
     pub const fn input_bytes(self, rows: usize, width: usize) -> usize {
         match self {
-            Family::Portable | Family::Mve | Family::TwoLane => 0,
+            Family::Portable | Family::Mve => 0,
+            Family::TwoLane => rows.next_multiple_of(4) * Layout::Quads.padded(width) * 2,
             Family::Dsp => rows.next_multiple_of(2) * Layout::Pairs.padded(width) * 2,
             Family::Thumb => rows * Layout::TwoLane.padded(width) * 4,
             Family::Dot => rows * Layout::Dot.padded(width),
@@ -82,6 +88,8 @@ impl Family {
     pub const fn key_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => tokens.next_multiple_of(4) * Layout::Pairs.padded(width),
+            Family::Mve => tokens.next_multiple_of(4) * Layout::Helium.padded(width),
+            Family::TwoLane => tokens.next_multiple_of(2) * Layout::Quads.padded(width),
             Family::Dot => tokens.next_multiple_of(16) * (Layout::Dot.padded(width) + 4),
             _ => tokens * width,
         }
@@ -91,6 +99,8 @@ impl Family {
     pub const fn value_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => width.next_multiple_of(4) * Layout::Pairs.padded(tokens),
+            Family::Mve => width.next_multiple_of(4) * tokens.next_multiple_of(8),
+            Family::TwoLane => tokens.next_multiple_of(4) * width.next_multiple_of(4),
             Family::Dot => 2 * width.next_multiple_of(16) * tokens.next_multiple_of(2),
             _ => tokens * width,
         }
@@ -99,9 +109,14 @@ impl Family {
     /// Bytes of work memory of the products of one group of queries with keys and values.
     pub const fn attention_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
-            Family::Dsp => {
-                max(self.input_bytes(2, width), self.input_bytes(2, tokens)) + 2 * 4 * width.next_multiple_of(4)
+            Family::Dsp => max(self.input_bytes(2, width), self.input_bytes(2, tokens)),
+            // Queries, then probabilities, padded to whole vectors where they are not.
+            Family::Mve => {
+                let queries = if width.is_multiple_of(16) { 0 } else { Layout::Helium.padded(width) };
+                let probabilities = if tokens.is_multiple_of(8) { 0 } else { 2 * tokens.next_multiple_of(8) };
+                self.queries() * max(queries, probabilities)
             }
+            Family::TwoLane => max(self.input_bytes(4, width), 8 * tokens.next_multiple_of(4)),
             // Queries with their offset, or probabilities of an odd number of tokens.
             Family::Dot => self.queries() * max(Layout::Dot.padded(width), 2 * tokens.next_multiple_of(2)),
             _ => 4 * width,

@@ -10,7 +10,12 @@ mod dot;
 #[cfg(kernel_dsp)]
 pub(crate) mod dsp;
 mod family;
+#[cfg(kernel_mve)]
+pub(crate) mod mve;
 pub mod portable;
+#[cfg(kernel_two_lane)]
+#[allow(unsafe_code)]
+pub(crate) mod two_lane;
 #[cfg(target_arch = "x86_64")]
 pub mod x86;
 
@@ -135,12 +140,25 @@ pub trait Kernel {
         (sum, squares)
     }
 
-    /// One token's normalised row, i8 over ±5 standard deviations (rule 5).
+    /// One token's normalised row, i8 over ± the range of its LayerNorm (rule 5).
     #[inline(always)]
     fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
         for (o, &x) in out.iter_mut().zip(row) {
             *o = token.apply(x);
         }
+    }
+
+    /// True where [`Kernel::normalise_pair`] makes the form without i8 rows.
+    const NORMALISES_FORM: bool = false;
+
+    /// Two tokens' normalised rows in the kernel's own form.
+    fn normalise_pair(rows: [&[i16]; 2], tokens: [NormToken; 2], form: &mut [u8]) {
+        let _ = (rows, tokens, form);
+    }
+
+    /// The i8 rows [count, width] of a form, for taps.
+    fn restore(form: &[u8], width: usize, rows: &mut [i8]) {
+        let _ = (form, width, rows);
     }
 
     /// GELU table over codes, in place.

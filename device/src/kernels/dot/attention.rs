@@ -24,18 +24,25 @@ const fn value_panel(head: HeadShape) -> usize {
 pub(in crate::kernels) fn store_keys<S: Isa>(rows: &[i8], first: usize, head: HeadShape, keys: &mut [u8]) {
     for (i, row) in rows.chunks_exact(head.width.max(1)).enumerate() {
         let (panel, c) = ((first + i) / CHANNELS, (first + i) % CHANNELS);
-        let Some(panel) = keys.chunks_exact_mut(key_panel(head)).nth(panel) else { return };
-        let Some((header, body)) = panel.split_at_mut_checked(KEY_HEADER) else { return };
+        let at = panel * key_panel(head);
+        let Some((header, body)) = keys.get_mut(at..).and_then(|p| p.split_at_mut_checked(KEY_HEADER)) else { return };
         let sum: i32 = row.iter().map(|&x| i32::from(x)).sum();
-        if let Some(start) = header.get_mut(4 * c..4 * c + 4) {
-            start.copy_from_slice(&(-S::OFFSET * sum).to_le_bytes());
+        if let Some(start) = words(header).get_mut(c) {
+            *start = (-S::OFFSET * sum).to_le_bytes();
         }
-        for (row, group) in row.chunks(4).zip(body.chunks_exact_mut(GROUP)) {
-            if let Some(group) = group.get_mut(4 * c..4 * c + row.len()) {
-                group.copy_from_slice(bytemuck::cast_slice(row));
-            }
+        let (fours, rest) = row.as_chunks::<4>();
+        let mut places = words(body).iter_mut().skip(c).step_by(CHANNELS);
+        for (four, place) in fours.iter().zip(&mut places) {
+            *place = four.map(|x| x as u8);
+        }
+        if let (Some(place), false) = (places.next(), rest.is_empty()) {
+            place.iter_mut().zip(rest).for_each(|(b, &x)| *b = x as u8);
         }
     }
+}
+
+fn words(bytes: &mut [u8]) -> &mut [[u8; 4]] {
+    bytes.as_chunks_mut().0
 }
 
 /// Panels of sixteen components, without header: for each pair of tokens, i16 pairs of each component in turn. `first`
@@ -45,29 +52,27 @@ pub(in crate::kernels) fn store_values(rows: &[i8], first: usize, head: HeadShap
     let width = head.width.max(1);
     for (i, pair) in rows.chunks(2 * width).enumerate() {
         let (even, odd) = pair.split_at(width.min(pair.len()));
-        let pieces = even.chunks(CHANNELS).enumerate();
-        for (panel, even) in pieces {
+        for (panel, even) in even.chunks(CHANNELS).enumerate() {
             let odd = odd.get(panel * CHANNELS..).unwrap_or(&[]);
             let at = panel * value_panel(head) + (first / 2 + i) * GROUP;
             let Some(group) = values.get_mut(at..at + GROUP) else { return };
-            let (words, _) = group.as_chunks_mut::<4>();
-            if let (Some(even), Some(odd)) = (even.first_chunk::<CHANNELS>(), odd.first_chunk::<CHANNELS>()) {
-                for ((word, &a), &b) in words.iter_mut().zip(even).zip(odd) {
-                    *word = pair_of(a, b);
+            // Whole vectors: copies of the pieces, zeros behind them.
+            let (mut a, mut b) = ([0i8; CHANNELS], [0i8; CHANNELS]);
+            match (even.first_chunk(), odd.first_chunk()) {
+                (Some(even), Some(odd)) => (a, b) = (*even, *odd),
+                _ => {
+                    a.iter_mut().zip(even).for_each(|(to, &x)| *to = x);
+                    b.iter_mut().zip(odd).take(even.len()).for_each(|(to, &x)| *to = x);
                 }
-                continue;
             }
-            for (c, (word, &a)) in words.iter_mut().zip(even).enumerate() {
-                *word = pair_of(a, odd.get(c).copied().unwrap_or(0));
+            let mut pairs = [0u32; CHANNELS];
+            for ((pair, a), b) in pairs.iter_mut().zip(a).zip(b) {
+                *pair = i32::from(a) as u32 & 0xFFFF | (i32::from(b) as u32) << 16;
             }
+            // Both architectures of this family are little-endian.
+            group.copy_from_slice(bytemuck::bytes_of(&pairs));
         }
     }
-}
-
-/// Two i16 as little-endian bytes.
-#[inline(always)]
-fn pair_of(a: i8, b: i8) -> [u8; 4] {
-    (i32::from(a) & 0xFFFF | i32::from(b) << 16).to_le_bytes()
 }
 
 /// Panels of activations: one factor for all.

@@ -1,6 +1,7 @@
 //! Register tiles: M rows times P panels, every sum in a register from start value to requantisation.
 
 use super::{CHANNELS, Factors, GROUP, Isa};
+use core::mem::MaybeUninit;
 
 /// Where a tile's panels come from: start values, factors and the kind of product.
 pub(in crate::kernels) trait Source<S: Isa> {
@@ -156,11 +157,20 @@ unsafe fn tile<S: Isa, O: Out, P: Source<S>, const M: usize, const N: usize>(
             }
             w = w.add(GROUP);
         }
+        // Sums stay in registers while they are indexed by constants only, so the loops over rows and panels in use, whose
+        // lengths are not constant, read a copy.
+        let mut done = [[MaybeUninit::<S::Acc>::uninit(); N]; M];
+        for (done, sums) in done.iter_mut().zip(&sums) {
+            for (done, &sum) in done.iter_mut().zip(sums) {
+                done.write(sum);
+            }
+        }
         for n in 0..N {
             let factors = source.factors(panels.at.add(n * panels.bytes));
             let count = panels.channels.saturating_sub(n * CHANNELS).min(CHANNELS);
-            for (i, sums) in sums.iter().enumerate().take(rows.count) {
-                O::store::<S>(S::scale(sums[n], factors), out.add(i * stride + n * CHANNELS), count);
+            for (i, done) in done.iter().enumerate().take(rows.count) {
+                let sum = done[n].assume_init();
+                O::store::<S>(S::scale(sum, factors), out.add(i * stride + n * CHANNELS), count);
             }
         }
     }

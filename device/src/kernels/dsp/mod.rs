@@ -262,6 +262,19 @@ impl Kernel for Dsp {
         vector::normalise(row, token, out);
     }
 
+    const NORMALISES_FORM: bool = true;
+
+    fn normalise_pair(rows: [&[i16]; 2], tokens: [NormToken; 2], form: &mut [u8]) {
+        vector::normalise_pair(rows, tokens, form);
+    }
+
+    fn restore(form: &[u8], width: usize, rows: &mut [i8]) {
+        let padded = Layout::Pairs.padded(width);
+        for (row, out) in rows.chunks_exact_mut(width.max(1)).enumerate() {
+            out.iter_mut().enumerate().for_each(|(k, o)| *o = simd::input(form, padded, row, k) as i8);
+        }
+    }
+
     fn gelu(block: &Block<'_>, codes: &mut [i8]) {
         vector::gelu(block, codes);
     }

@@ -166,7 +166,7 @@ pub(super) fn body_weight(body: &[u8], c: usize, k: usize) -> i32 {
     let word = (k & !3) + 2 * (k & 1) + c / 2;
     let h = half(body, 2 * word + ((k >> 1) & 1));
     let low = i32::from(h as i8);
-    if c % 2 == 0 { low } else { (h - low) >> 8 }
+    if c.is_multiple_of(2) { low } else { (h - low) >> 8 }
 }
 
 fn half(bytes: &[u8], i: usize) -> i32 {

@@ -48,17 +48,17 @@ impl Isa for Avx2Bytes {
 
     #[inline(always)]
     unsafe fn dot(sum: Pair, x: [__m256i; 2], w: Pair) -> Pair {
-        let half = |i: usize| unsafe {
-            let pairs = _mm256_maddubs_epi16(x[1], _mm256_sign_epi8(w[i], x[0]));
-            _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-        };
-        [half(0), half(1)]
+        unsafe { [dot_half(sum[0], x, w[0]), dot_half(sum[1], x, w[1])] }
     }
 
     #[inline(always)]
     unsafe fn dot_wide(sum: Pair, x: [__m256i; 2], w: Pair) -> Pair {
-        let half = |i: usize| unsafe { _mm256_add_epi32(sum[i], _mm256_madd_epi16(x[0], w[i])) };
-        [half(0), half(1)]
+        unsafe {
+            [
+                _mm256_add_epi32(sum[0], _mm256_madd_epi16(x[0], w[0])),
+                _mm256_add_epi32(sum[1], _mm256_madd_epi16(x[0], w[1])),
+            ]
+        }
     }
 
     #[inline(always)]
@@ -90,5 +90,13 @@ impl Isa for Avx2Bytes {
     #[inline(always)]
     unsafe fn centred(from: *const i16, count: usize, mean128: Pair) -> Pair {
         unsafe { ymm::centred(from, count, mean128) }
+    }
+}
+
+#[inline(always)]
+unsafe fn dot_half(sum: __m256i, x: [__m256i; 2], w: __m256i) -> __m256i {
+    unsafe {
+        let pairs = _mm256_maddubs_epi16(x[1], _mm256_sign_epi8(w, x[0]));
+        _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
     }
 }

@@ -144,20 +144,24 @@ impl Isa for Avx512Vnni {
         let Some(table) = block.softmax_table().first_chunk::<512>() else { return };
         unsafe {
             let largest = _mm512_set1_epi8(largest(logits));
-            let part = |i: usize| _mm512_loadu_si512(table.as_ptr().add(64 * i).cast());
-            let table: [__m512i; 8] = [part(0), part(1), part(2), part(3), part(4), part(5), part(6), part(7)];
+            let table: [__m512i; 8] = load_all(table.as_ptr());
             let mut sum = _mm512_setzero_si512();
             for (x, p) in logits.chunks(32).zip(probabilities.chunks_mut(32)) {
                 let mask = first(x.len().min(p.len())) as __mmask32;
                 let x = _mm256_maskz_loadu_epi8(mask, x.as_ptr());
                 let d = _mm512_cvtepu8_epi16(_mm256_sub_epi8(_mm512_castsi512_si256(largest), x));
-                let low = |i: usize| _mm512_permutex2var_epi16(table[2 * i], d, table[2 * i + 1]);
-                let (bit6, bit7) = (
-                    _mm512_test_epi16_mask(d, _mm512_set1_epi16(64)),
-                    _mm512_test_epi16_mask(d, _mm512_set1_epi16(128)),
+                let bit6 = _mm512_test_epi16_mask(d, _mm512_set1_epi16(64));
+                let bit7 = _mm512_test_epi16_mask(d, _mm512_set1_epi16(128));
+                let (quarter0, quarter1) = (
+                    _mm512_permutex2var_epi16(table[0], d, table[1]),
+                    _mm512_permutex2var_epi16(table[2], d, table[3]),
                 );
-                let near = _mm512_mask_mov_epi16(low(0), bit6, low(1));
-                let far = _mm512_mask_mov_epi16(low(2), bit6, low(3));
+                let (quarter2, quarter3) = (
+                    _mm512_permutex2var_epi16(table[4], d, table[5]),
+                    _mm512_permutex2var_epi16(table[6], d, table[7]),
+                );
+                let near = _mm512_mask_mov_epi16(quarter0, bit6, quarter1);
+                let far = _mm512_mask_mov_epi16(quarter2, bit6, quarter3);
                 let entry = _mm512_maskz_mov_epi16(mask, _mm512_mask_mov_epi16(near, bit7, far));
                 _mm512_mask_storeu_epi16(p.as_mut_ptr().cast(), mask, entry);
                 sum = _mm512_add_epi32(sum, _mm512_and_si512(entry, _mm512_set1_epi32(0xFFFF)));
@@ -188,8 +192,7 @@ impl Isa for Avx512Vnni {
     unsafe fn gelu(block: &Block<'_>, codes: &mut [i8]) {
         let Some(table) = block.gelu_table().first_chunk::<256>() else { return };
         unsafe {
-            let part = |i: usize| _mm512_loadu_si512(table.as_ptr().add(64 * i).cast());
-            let table = [part(0), part(1), part(2), part(3)];
+            let table: [__m512i; 4] = load_all(table.as_ptr());
             for codes in codes.chunks_mut(32) {
                 let mask = first(codes.len()) as __mmask32;
                 let code = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(mask, codes.as_ptr()));
@@ -216,6 +219,18 @@ impl Isa for Avx512Vnni {
                 _mm512_mask_storeu_epi16(s.as_mut_ptr(), mask, sum);
             }
         }
+    }
+}
+
+/// `64·N` bytes.
+#[inline(always)]
+unsafe fn load_all<const N: usize>(from: *const u8) -> [__m512i; N] {
+    unsafe {
+        let mut all = [_mm512_setzero_si512(); N];
+        for (i, part) in all.iter_mut().enumerate() {
+            *part = _mm512_loadu_si512(from.add(64 * i).cast());
+        }
+        all
     }
 }
 

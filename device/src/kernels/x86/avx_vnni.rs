@@ -53,8 +53,9 @@ impl Isa for AvxVnni {
 
     #[inline(always)]
     unsafe fn without_offset(a: Pair, b: Pair) -> Pair {
-        let part = |i: usize| unsafe { _mm256_sub_epi32(a[i], _mm256_slli_epi32::<7>(b[i])) };
-        [part(0), part(1)]
+        unsafe {
+            [_mm256_sub_epi32(a[0], _mm256_slli_epi32::<7>(b[0])), _mm256_sub_epi32(a[1], _mm256_slli_epi32::<7>(b[1]))]
+        }
     }
 
     #[inline(always)]

@@ -1,4 +1,5 @@
-//! What AVX2 and AVX-VNNI share: sixteen lanes in two 256-bit registers.
+//! What AVX2 and AVX-VNNI share: sixteen lanes in two 256-bit registers. No closures: they would not inherit the features
+//! of the function around them unless the compiler happens to inline them.
 
 use crate::kernels::dot::{CHANNELS, Factors};
 use core::arch::x86_64::*;
@@ -15,20 +16,28 @@ pub(super) unsafe fn load(from: *const u8) -> Pair {
 /// 2^(t−1), with m and t.
 #[inline(always)]
 pub(super) unsafe fn factors(m: Pair, t: Pair) -> Factors<Pair> {
-    let half = |t| unsafe { _mm256_srli_epi32::<1>(_mm256_sllv_epi32(_mm256_set1_epi32(1), t)) };
-    Factors { m, t, half: [half(t[0]), half(t[1])] }
+    unsafe { Factors { m, t, half: [half(t[0]), half(t[1])] } }
+}
+
+#[inline(always)]
+unsafe fn half(t: __m256i) -> __m256i {
+    unsafe { _mm256_srli_epi32::<1>(_mm256_sllv_epi32(_mm256_set1_epi32(1), t)) }
 }
 
 /// As in [`super::avx512`]: v = 2^15·high + low.
 #[inline(always)]
 pub(super) unsafe fn scale(v: Pair, f: Factors<Pair>) -> Pair {
-    let half = |i: usize| unsafe {
-        let low = _mm256_madd_epi16(_mm256_and_si256(v[i], _mm256_set1_epi32(0x7FFF)), f.m[i]);
-        let high = _mm256_madd_epi16(_mm256_srai_epi32::<15>(v[i]), f.m[i]);
+    unsafe { [scale_one(v[0], f.m[0], f.t[0], f.half[0]), scale_one(v[1], f.m[1], f.t[1], f.half[1])] }
+}
+
+#[inline(always)]
+unsafe fn scale_one(v: __m256i, m: __m256i, t: __m256i, half: __m256i) -> __m256i {
+    unsafe {
+        let low = _mm256_madd_epi16(_mm256_and_si256(v, _mm256_set1_epi32(0x7FFF)), m);
+        let high = _mm256_madd_epi16(_mm256_srai_epi32::<15>(v), m);
         let q = _mm256_add_epi32(_mm256_slli_epi32::<7>(high), _mm256_srli_epi32::<8>(low));
-        _mm256_srav_epi32(_mm256_add_epi32(q, f.half[i]), f.t[i])
-    };
-    [half(0), half(1)]
+        _mm256_srav_epi32(_mm256_add_epi32(q, half), t)
+    }
 }
 
 /// Sixteen i32 saturated to i16, in order.
@@ -79,10 +88,14 @@ pub(super) unsafe fn centred(from: *const i16, count: usize, mean128: Pair) -> P
             core::ptr::copy_nonoverlapping(from, all.as_mut_ptr(), count.min(CHANNELS));
             all.as_ptr()
         };
-        let part = |i: usize| {
-            let x = _mm256_cvtepi16_epi32(_mm_loadu_si128(from.add(8 * i).cast()));
-            _mm256_sub_epi32(_mm256_slli_epi32::<7>(x), mean128[i])
-        };
-        [part(0), part(1)]
+        [centred_half(from, mean128[0]), centred_half(from.add(8), mean128[1])]
+    }
+}
+
+#[inline(always)]
+unsafe fn centred_half(from: *const i16, mean128: __m256i) -> __m256i {
+    unsafe {
+        let x = _mm256_cvtepi16_epi32(_mm_loadu_si128(from.cast()));
+        _mm256_sub_epi32(_mm256_slli_epi32::<7>(x), mean128)
     }
 }

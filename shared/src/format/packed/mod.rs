@@ -11,6 +11,7 @@ mod helium;
 #[cfg(feature = "alloc")]
 mod pack;
 mod pairs;
+mod quads;
 #[cfg(test)]
 mod tests;
 mod two_lane;
@@ -37,15 +38,18 @@ pub enum Layout {
     Pairs = 1,
     /// Sixteen inputs of four channels in turn for VMLADAVA: Cortex-M55, M85.
     Helium = 2,
-    /// Two weights a word, so that one multiplication makes two products: RV32, Cortex-M0, M0+, M3.
+    /// Two weights a word, so that one multiplication makes two products: Cortex-M0, M0+.
     TwoLane = 3,
     /// Four inputs of sixteen channels in turn for dot-product instructions: x86-64, 64-bit Arm.
     Dot = 4,
+    /// Four inputs of two channels in turn, for inputs of two rows in a word: RV32, Cortex-M3.
+    Quads = 5,
 }
 
 impl Layout {
     /// All layouts, the canonical one first.
-    pub const ALL: [Layout; 5] = [Layout::Canonical, Layout::Pairs, Layout::Helium, Layout::TwoLane, Layout::Dot];
+    pub const ALL: [Layout; 6] =
+        [Layout::Canonical, Layout::Pairs, Layout::Helium, Layout::TwoLane, Layout::Dot, Layout::Quads];
 
     /// From the header's field.
     pub const fn from_code(code: u16) -> Option<Self> {
@@ -55,6 +59,7 @@ impl Layout {
             2 => Some(Layout::Helium),
             3 => Some(Layout::TwoLane),
             4 => Some(Layout::Dot),
+            5 => Some(Layout::Quads),
             _ => None,
         }
     }
@@ -72,6 +77,7 @@ impl Layout {
             Layout::Helium => "helium",
             Layout::TwoLane => "two-lane",
             Layout::Dot => "dot",
+            Layout::Quads => "quads",
         }
     }
 
@@ -91,6 +97,7 @@ impl Layout {
             Layout::Canonical => 1,
             Layout::Pairs | Layout::Helium | Layout::TwoLane => 4,
             Layout::Dot => 16,
+            Layout::Quads => quads::CHANNELS,
         }
     }
 
@@ -100,6 +107,7 @@ impl Layout {
             Layout::Canonical => 1,
             Layout::Pairs | Layout::Helium => 16,
             Layout::TwoLane | Layout::Dot => 4,
+            Layout::Quads => 8,
         }
     }
 
@@ -111,6 +119,7 @@ impl Layout {
             Layout::Helium => helium::HEADER,
             Layout::TwoLane => two_lane::HEADER,
             Layout::Dot => dot::HEADER,
+            Layout::Quads => quads::HEADER,
         }
     }
 
@@ -149,6 +158,7 @@ impl Layout {
             Layout::Helium => helium::channel(panel, c),
             Layout::TwoLane => two_lane::channel(panel, c),
             Layout::Dot => dot::channel(panel, c),
+            Layout::Quads => quads::channel(panel, c),
         }
     }
 
@@ -161,6 +171,7 @@ impl Layout {
             Layout::Helium => helium::weight(panel, c, k),
             Layout::TwoLane => two_lane::weight(panel, c, k),
             Layout::Dot => dot::weight(panel, c, k),
+            Layout::Quads => quads::weight(panel, c, k),
         }
     }
 
@@ -173,6 +184,7 @@ impl Layout {
             Layout::Helium => helium::put_header(facts, out),
             Layout::TwoLane => two_lane::put_header(facts, out),
             Layout::Dot => dot::put_header(facts, out),
+            Layout::Quads => quads::put_header(facts, out),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Layout `two-lane`: cores without SIMD (RV32, Cortex-M0, M0+, M3).
+//! Layout `two-lane`: Cortex-M0 and M0+.
 //!
 //! A word holds w_hi·2^16 + w_lo, two output channels of one input: one multiplication makes two products. The products
 //! of a few neighbouring inputs are added in one word that starts at 2^15, then the lanes are split. That is exact while
