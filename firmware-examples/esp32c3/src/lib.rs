@@ -9,7 +9,6 @@ use esp_hal::peripherals::Peripherals;
 use esp_hal::time::{Duration, Instant};
 use esp_hal::uart::{Config, IoError, RxError, Uart};
 use ldae_example_app::serial::{BAUD, Port};
-use portable_atomic as _;
 
 /// The core as it names itself to the host.
 pub const CORE: &str = "rv32imc (ESP32-C3)";
