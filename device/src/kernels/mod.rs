@@ -10,6 +10,8 @@ mod dot;
 #[cfg(kernel_dsp)]
 pub(crate) mod dsp;
 mod family;
+#[cfg(kernel_mve)]
+pub(crate) mod mve;
 pub mod portable;
 #[cfg(kernel_two_lane)]
 #[allow(unsafe_code)]
