@@ -19,8 +19,9 @@ pub(super) fn run<K: Kernel, T: Tap>(
     let (n, w, rows) = (spec.tokens() as usize, usize::from(spec.width.max(1)), K::FAMILY.rows());
     let head = HeadShape { tokens: n, width: spec.head_width() as usize };
     let id = |stage| TapId::Block(index, stage);
+    let [range, _] = block.norms;
     let (statistics, norm_rows, mut region) = work.parts();
-    norm::statistics::<K>(stream, w, statistics);
+    norm::statistics::<K>(stream, w, range, statistics);
 
     // Queries of all heads; each head's output later overwrites its queries.
     let queries: &mut [i8] = region.take(n * w)?; // [N, W]

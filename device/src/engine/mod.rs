@@ -13,6 +13,8 @@ pub(crate) use work::Work;
 use crate::encoder::EmbedError;
 #[cfg(kernel_dsp)]
 use crate::kernels::dsp::Dsp;
+#[cfg(kernel_mve)]
+use crate::kernels::mve::Mve;
 #[cfg(kernel_two_lane)]
 use crate::kernels::two_lane::TwoLane;
 #[cfg(target_arch = "x86_64")]
@@ -30,6 +32,8 @@ macro_rules! dispatch {
             Choice::Portable => $f::<Portable, _>($($arg),*),
             #[cfg(kernel_dsp)]
             Choice::Dsp => $f::<Dsp, _>($($arg),*),
+            #[cfg(kernel_mve)]
+            Choice::Mve => $f::<Mve, _>($($arg),*),
             #[cfg(kernel_two_lane)]
             Choice::TwoLane => $f::<TwoLane, _>($($arg),*),
             #[cfg(target_arch = "x86_64")]

@@ -10,6 +10,8 @@ mod dot;
 #[cfg(kernel_dsp)]
 pub(crate) mod dsp;
 mod family;
+#[cfg(kernel_mve)]
+pub(crate) mod mve;
 pub mod portable;
 #[cfg(kernel_two_lane)]
 #[allow(unsafe_code)]
@@ -138,7 +140,7 @@ pub trait Kernel {
         (sum, squares)
     }
 
-    /// One token's normalised row, i8 over ±5 standard deviations (rule 5).
+    /// One token's normalised row, i8 over ± the range of its LayerNorm (rule 5).
     #[inline(always)]
     fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
         for (o, &x) in out.iter_mut().zip(row) {

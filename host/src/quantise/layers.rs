@@ -1,7 +1,7 @@
 //! Signal-to-quantisation-noise of every stage, integer against float, on the same pictures: where quality is lost.
 
 use super::FloatEncoder;
-use super::build::{NORM_SCALE, Scales};
+use super::build::{Scales, norm_scale};
 use super::calibrate::channels;
 use super::correct::{aligned, bytes_of};
 use crate::data::Split;
@@ -66,13 +66,14 @@ fn real(scales: &Scales, id: TapId, channel: usize, code: f64) -> f64 {
     let TapId::Block(block, stage) = id else {
         return match id {
             TapId::Latents => code * scales.latents[channel],
-            TapId::FinalNorm => code * NORM_SCALE,
+            TapId::FinalNorm => code * norm_scale(scales.last_norm),
             _ => code * scales.stream,
         };
     };
     let b = &scales.blocks[usize::from(block)];
     match stage {
-        BlockStage::Norm1 | BlockStage::Norm2 => code * NORM_SCALE,
+        BlockStage::Norm1 => code * norm_scale(b.norms[0]),
+        BlockStage::Norm2 => code * norm_scale(b.norms[1]),
         BlockStage::Q => code * b.q,
         BlockStage::K => code * b.k,
         BlockStage::V => code * b.v,
