@@ -1,5 +1,7 @@
 //! The devices that `--device` names, and what each needs to run.
 
+use super::probe::Chip;
+use super::serial::SerialLine;
 use crate::{Error, Result};
 use ldae_device::kernels::Family;
 use ldae_shared::format::Layout;
@@ -107,7 +109,7 @@ pub static BOARDS: [Board; 8] = [
 ];
 
 /// Where the encoder runs to be compared with this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Device {
     /// The engine in this process once more.
     Host,
@@ -115,6 +117,10 @@ pub enum Device {
     Std,
     /// A board in QEMU.
     Qemu(&'static Board),
+    /// A board on a serial port, with its firmware and artifact in flash.
+    Serial(SerialLine),
+    /// A board on a debug probe, flashed here.
+    Probe(&'static Chip),
 }
 
 /// What `--device` takes for every emulated core.
@@ -141,7 +147,9 @@ impl Device {
     /// Every name that `--device` takes.
     pub fn names() -> String {
         let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.name));
-        ["host".to_owned(), "std".to_owned(), ALL.to_owned()].into_iter().chain(boards).collect::<Vec<_>>().join(", ")
+        let others = ["serial:PORT", "probe:CHIP"].map(str::to_owned);
+        let all = ["host", "std", ALL].map(str::to_owned).into_iter().chain(boards).chain(others);
+        all.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -152,6 +160,12 @@ impl FromStr for Device {
             "host" => return Ok(Device::Host),
             "std" => return Ok(Device::Std),
             _ => {}
+        }
+        if let Some(line) = name.strip_prefix("serial:") {
+            return SerialLine::parse(line).map(Device::Serial);
+        }
+        if let Some(chip) = name.strip_prefix("probe:") {
+            return Chip::parse(chip).map(Device::Probe);
         }
         let name = name.strip_prefix("qemu:").unwrap_or(name);
         BOARDS
@@ -165,11 +179,14 @@ impl FromStr for Device {
 impl Device {
     /// Weight layout that the device's kernels read.
     pub fn layout(&self) -> Layout {
+        let of_core = |core| {
+            let family = crate::pack::family(core).filter(|family| crate::pack::WITH_KERNELS.contains(family));
+            family.map_or(Layout::Canonical, Family::layout)
+        };
         match self {
-            Device::Host | Device::Std => Layout::Canonical,
-            Device::Qemu(board) => crate::pack::family(board.core)
-                .filter(|family| crate::pack::WITH_KERNELS.contains(family))
-                .map_or(Layout::Canonical, Family::layout),
+            Device::Host | Device::Std | Device::Serial(_) => Layout::Canonical,
+            Device::Qemu(board) => of_core(board.core),
+            Device::Probe(chip) => of_core(chip.core),
         }
     }
 }
@@ -180,6 +197,8 @@ impl fmt::Display for Device {
             Device::Host => f.write_str("host"),
             Device::Std => f.write_str("std"),
             Device::Qemu(board) => write!(f, "qemu:{}", board.name),
+            Device::Serial(line) => write!(f, "serial:{line}"),
+            Device::Probe(chip) => write!(f, "probe:{}", chip.name),
         }
     }
 }
@@ -190,7 +209,12 @@ mod tests {
 
     #[test]
     fn names_are_read_with_and_without_the_emulator() {
-        for name in Device::names().split(", ").filter(|n| *n != ALL) {
+        let ports = ["serial:/dev/ttyACM0", "serial:COM3@921600", "probe:RP2040"];
+        for name in Device::names()
+            .split(", ")
+            .filter(|n| *n != ALL && !n.ends_with("PORT") && !n.ends_with("CHIP"))
+            .chain(ports)
+        {
             assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
         }
         assert_eq!("cortex-m7".parse::<Device>().unwrap().to_string(), "qemu:cortex-m7");

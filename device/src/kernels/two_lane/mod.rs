@@ -1,23 +1,25 @@
-//! Cores without SIMD (RV32IM, Cortex-M3): one multiplication makes two products.
+//! Cores without SIMD (RV32IM, Cortex-M0, M3): one multiplication makes two products.
 //!
 //! A word holds the inputs of two rows, x_hi·2^16 + x_lo. Its products with the weights of a few neighbouring inputs are
 //! added in one word that starts at 2^15; then the upper half is the exact sum of the high lane (rounded down, the low lane
 //! and 2^15 together stay below 2^16) and is added to that row's sum. The low lane needs no extraction: the words
 //! themselves are added modulo 2^32, and once at the end the high lane is taken away. How many inputs make a group: see
-//! the layout `quads` for weights; two for queries by keys (2·127·127 < 2^15). Probabilities have 15 bits and are
+//! the layout `two-lane` for weights; two for queries by keys (2·127·127 < 2^15). Probabilities have 15 bits and are
 //! multiplied one by one.
 //!
 //! Forms: inputs u32 [rows/4, inputs, 2], rows 0 and 1 in the first word, 2 and 3 in the second; keys as panels of the
 //! layout without header, two tokens each; values i8 [N, W/H], both padded to multiples of four with zeros.
 
-#[cfg(all(target_arch = "arm", kernel_two_lane))]
+#[cfg(kernel_thumb)]
+mod armv6m;
+#[cfg(all(target_arch = "arm", not(kernel_thumb)))]
 mod armv7m;
 mod requantise;
-#[cfg(all(target_arch = "riscv32", kernel_two_lane))]
+#[cfg(target_arch = "riscv32")]
 mod riscv;
 
 use super::{Family, HeadRows, HeadShape, Input, Kernel};
-use ldae_shared::fixed::Factor;
+use ldae_shared::fixed::{Factor, NormToken};
 use ldae_shared::format::{Layout, Linear};
 use requantise::{Scale, to_i8, to_i16};
 
@@ -49,17 +51,17 @@ unsafe extern "C" {
     fn ldae_two_lane_groups_of_4(job: *mut Job);
     fn ldae_two_lane_groups_of_2(job: *mut Job);
     fn ldae_two_lane_weighted(
-        probabilities: *const u16,
+        probabilities: *const u32,
         values: *const u8,
         stride: usize,
-        end: *const u16,
+        end: *const u32,
         sums: *mut [i32; 4 * ROWS],
     );
 }
 
 /// Inputs with padding.
 const fn padded(inputs: usize) -> usize {
-    Layout::Quads.padded(inputs)
+    Layout::TwoLane.padded(inputs)
 }
 
 /// Products of up to two passes with one panel; `form` holds them, `group` is 4 or 2. The number of passes done.
@@ -107,7 +109,7 @@ fn interleave(rows: [&[i8]; ROWS], form: &mut [u32]) {
 
 /// A panel of a layer: header, weights.
 fn panel(panel: &[u8]) -> Option<(&[i32; 8], &[u8])> {
-    let (header, weights) = panel.split_at_checked(Layout::Quads.header())?;
+    let (header, weights) = panel.split_at_checked(Layout::TwoLane.header())?;
     let header: &[i32] = bytemuck::try_cast_slice(header).ok()?;
     Some((header.first_chunk::<8>()?, weights))
 }
@@ -225,7 +227,7 @@ impl Kernel for TwoLane {
     ) {
         let tokens = head.tokens.next_multiple_of(4);
         let stride = head.width.next_multiple_of(4);
-        let Ok(form) = bytemuck::try_cast_slice_mut::<u8, u16>(work) else { return };
+        let Ok(form) = bytemuck::try_cast_slice_mut::<u8, u32>(work) else { return };
         let Some(form) = form.get_mut(..ROWS * tokens) else { return };
         if values.len() < tokens * stride {
             return;
@@ -233,7 +235,7 @@ impl Kernel for TwoLane {
         form.fill(0);
         for (i, row) in probabilities.chunks_exact(head.tokens.max(1)).take(ROWS).enumerate() {
             for (slot, &p) in form.iter_mut().skip(i).step_by(ROWS).zip(row) {
-                *slot = p;
+                *slot = u32::from(p);
             }
         }
         let scale = Scale::of(factor);
@@ -249,6 +251,15 @@ impl Kernel for TwoLane {
                     }
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
+        let Some(factor) = token.factor else { return out.fill(0) };
+        let scale = Scale::of(factor);
+        for (o, &x) in out.iter_mut().zip(row) {
+            *o = to_i8(scale, i32::from(x) * 128 - token.mean128);
         }
     }
 }

@@ -1,41 +1,55 @@
-//! Rule 3 by one high product: v·2m·2^(24−t) / 2^32 is v·m / 2^(7+t) rounded down, and one more bit rounds it half up.
+//! Rule 3 as these cores do it best.
+//!
+//! With a 64-bit product: v·2m·2^(24−t) / 2^32 is v·m / 2^(7+t) rounded down, and one more bit rounds it half up. Armv6-M
+//! multiplies 32 bits only: v = 2^8·a + b, 0 ≤ b < 2^8, so ⌊v·m / 2^8⌋ = a·m + ⌊b·m / 2^8⌋, and |a·m| < 2^30.
 
-use ldae_shared::fixed::{Factor, requantise};
+use ldae_shared::fixed::Factor;
 
 /// A factor, ready to be applied.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
     /// Twice m·2^(24−t), or 0 where that does not fit.
+    #[cfg(not(kernel_thumb))]
     high: i32,
-    /// m·2^16 + t.
-    factor: i32,
+    m: i32,
+    t: u32,
 }
 
 impl Scale {
     /// From the fields of a panel's header.
     #[inline(always)]
     pub(super) const fn new(high: i32, factor: i32) -> Self {
-        Scale { high, factor }
+        let _ = high;
+        Scale {
+            #[cfg(not(kernel_thumb))]
+            high,
+            m: factor >> 16,
+            t: factor as u32 & 31,
+        }
     }
 
     /// From rule 3's pair.
+    #[inline(always)]
     pub(super) const fn of(factor: Factor) -> Self {
         let (m, t) = (factor.m() as i32, factor.t());
-        Scale { high: if t > 9 && t < 26 { m << (25 - t) } else { 0 }, factor: m << 16 | t as i32 }
+        Self::new(if t >= 9 && t <= 25 { m << (25 - t) } else { 0 }, m << 16 | t as i32)
     }
 
+    /// Rule 3 before the clamp, for |v| ≤ 2^23.
     #[inline(always)]
     fn apply(self, v: i32) -> i32 {
-        if self.high == 0 {
-            return self.slowly(v);
+        #[cfg(not(kernel_thumb))]
+        if self.high != 0 {
+            return (((i64::from(v) * i64::from(self.high)) >> 32) as i32 + 1) >> 1;
         }
-        (((i64::from(v) * i64::from(self.high)) >> 32) as i32 + 1) >> 1
+        self.by_parts(v)
     }
 
-    #[cold]
-    #[inline(never)]
-    fn slowly(self, v: i32) -> i32 {
-        requantise(v, (self.factor >> 16) as u16, self.factor as u8)
+    #[cfg_attr(not(kernel_thumb), cold, inline(never))]
+    #[cfg_attr(kernel_thumb, inline(always))]
+    fn by_parts(self, v: i32) -> i32 {
+        let q = (v >> 8).wrapping_mul(self.m).wrapping_add((v & 255).wrapping_mul(self.m) >> 8);
+        q.wrapping_add((1 << self.t) >> 1) >> self.t
     }
 }
 
