@@ -64,6 +64,15 @@ impl HeadRows<'_> {
     }
 }
 
+/// A token's LayerNorm as it is kept: [mean·128, m | t << 16], the second 0 for a constant token.
+pub type TokenStatistics = [i32; 2];
+
+/// Inverse of the packing.
+#[inline]
+pub(crate) fn norm_token_of(&[mean128, packed]: &TokenStatistics) -> NormToken {
+    NormToken { mean128, factor: Factor::new(packed as u16, (packed >> 16) as u8) }
+}
+
 /// What a kernel computes. Slices have the stated lengths (the engine guarantees them); a shorter one is computed as far
 /// as it reaches, never beyond. `rows` lie densely unless a stride is given.
 pub trait Kernel {
@@ -145,6 +154,15 @@ pub trait Kernel {
     fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
         for (o, &x) in out.iter_mut().zip(row) {
             *o = token.apply(x);
+        }
+    }
+
+    /// The normalised rows [count, width] of as many tokens.
+    #[inline(always)]
+    fn normalise_rows(stream: &[i16], width: usize, statistics: &[TokenStatistics], out: &mut [i8]) {
+        let rows = stream.chunks_exact(width.max(1)).zip(out.chunks_exact_mut(width.max(1)));
+        for ((x, out), s) in rows.zip(statistics) {
+            Self::normalise(x, norm_token_of(s), out);
         }
     }
 

@@ -10,10 +10,11 @@ mod scores;
 mod unrolled;
 mod vector;
 
-use super::{Family, HeadRows, HeadShape, Input, Kernel, portable::Portable};
-use ldae_shared::fixed::{Factor, NormToken, row_reciprocal};
+use super::{Family, HeadRows, HeadShape, Input, Kernel, TokenStatistics, norm_token_of, portable::Portable};
+use ldae_shared::fixed::Factor;
 use ldae_shared::format::{Block, Layout, Linear};
 use product::{Assembly, BYTES_TO_I8, BYTES_TO_I16, Panels, Rows, product};
+use vector::Normalise;
 
 /// The Helium kernel.
 #[derive(Clone, Copy, Debug)]
@@ -87,23 +88,32 @@ impl Kernel for Mve {
         (sums[2] as i32, u64::from(sums[1]) << 32 | u64::from(sums[0]))
     }
 
-    fn normalise(stream: &[i16], width: usize, statistics: &[TokenStatistics], out: &mut [i8]) {
+    fn normalise_rows(stream: &[i16], width: usize, statistics: &[TokenStatistics], out: &mut [i8]) {
         let rows = (stream.len().min(out.len()) / width.max(1)).min(statistics.len());
         let mut row = 0;
         while row < rows {
             let at = row * width;
-            let (Some(x), Some(s), Some(y)) = (stream.get(at..), statistics.get(row..), out.get_mut(at..)) else { return };
+            let (Some(x), Some(s), Some(y)) = (stream.get(at..), statistics.get(row..), out.get_mut(at..)) else {
+                return;
+            };
             // VLD2 reads words.
             let aligned = x.as_ptr().addr().is_multiple_of(4) && width.is_multiple_of(2);
             let groups = if aligned { width / 16 } else { 0 };
-            let (stream, out, statistics) = (x.as_ptr(), y.as_mut_ptr(), s.as_ptr());
-            let call = Normalise { stream, out, statistics, rows: rows - row, groups, rest: width - 16 * groups };
+            let call = Normalise {
+                stream: x.as_ptr(),
+                out: y.as_mut_ptr(),
+                statistics: s.as_ptr(),
+                rows: rows - row,
+                groups,
+                rest: width - 16 * groups,
+            };
             // SAFETY: the slices hold that many rows and statistics.
             row = rows - unsafe { vector::ldae_mve_normalise(&call) };
             if row < rows {
                 let (from, to) = (row * width, (row + 1) * width);
-                if let (Some(x), Some(s), Some(y)) = (stream_row(from..to), statistics.get(row..), out.get_mut(from..to)) {
-                    Portable::normalise(x, width, s, y);
+                if let (Some(x), Some(s), Some(y)) = (stream.get(from..to), statistics.get(row), out.get_mut(from..to))
+                {
+                    Portable::normalise(x, norm_token_of(s), y);
                 }
                 row += 1;
             }
