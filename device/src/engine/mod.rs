@@ -8,6 +8,7 @@ mod mlp;
 mod norm;
 mod work;
 
+pub(crate) use norm::token;
 pub(crate) use work::Work;
 
 use crate::encoder::EmbedError;

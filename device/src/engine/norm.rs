@@ -4,13 +4,13 @@
 
 use super::work::Rows;
 use crate::encoder::EmbedError;
-use crate::kernels::{Input, Kernel, TokenStatistics, norm_token_of};
+use crate::kernels::{Input, Kernel};
 use crate::tap::Tap;
 use core::num::NonZeroU32;
-use ldae_shared::fixed::{NormRange, NormScale, norm_token};
+use ldae_shared::fixed::{Factor, NormRange, NormScale, NormToken, norm_token};
 
 /// Statistics of every token: [mean128, factor packed as m | t << 16, 0 for a constant token].
-pub(super) fn statistics<K: Kernel>(stream: &[i16], width: usize, range: NormRange, out: &mut [TokenStatistics]) {
+pub(super) fn statistics<K: Kernel>(stream: &[i16], width: usize, range: NormRange, out: &mut [[i32; 2]]) {
     let Some(w) = NonZeroU32::new(width as u32) else { return };
     let scale = NormScale::new(w, range);
     for (row, out) in stream.chunks_exact(width.max(1)).zip(out) {
@@ -25,7 +25,7 @@ pub(super) fn statistics<K: Kernel>(stream: &[i16], width: usize, range: NormRan
 pub(super) fn input<'r, K: Kernel, T: Tap>(
     stream: &[i16],
     width: usize,
-    statistics: &[TokenStatistics],
+    statistics: &[[i32; 2]],
     out: &'r mut Rows<'_>,
 ) -> Result<Input<'r>, EmbedError> {
     if !K::NORMALISES_FORM {
@@ -33,24 +33,23 @@ pub(super) fn input<'r, K: Kernel, T: Tap>(
         return out.prepare::<K>(count);
     }
     let count = stream.len() / width.max(1);
-    let pairs = stream.chunks(2 * width.max(1)).zip(statistics.chunks(2));
-    for ((x, s), form) in pairs.zip(out.form_pairs(K::FAMILY)) {
-        let (x0, x1) = x.split_at_checked(width).unwrap_or((x, &[]));
-        let Some(first) = s.first() else { continue };
-        let x1 = if x1.is_empty() { x0 } else { x1 };
-        K::normalise_pair([x0, x1], [norm_token_of(first), norm_token_of(s.get(1).unwrap_or(first))], form);
-    }
+    K::normalise_form(stream, width, statistics, out.form());
     if T::ENABLED {
         out.restore::<K>(count)?;
     }
     Ok(out.prepared(count))
 }
 
+/// A token's statistics as [`statistics`] packs them.
+pub(crate) fn token(&[mean128, packed]: &[i32; 2]) -> NormToken {
+    NormToken { mean128, factor: Factor::new(packed as u16, (packed >> 16) as u8) }
+}
+
 /// Normalised rows of a chunk, i8 over ± the range of this LayerNorm; returns how many.
 pub(super) fn rows<K: Kernel>(
     stream: &[i16],
     width: usize,
-    statistics: &[TokenStatistics],
+    statistics: &[[i32; 2]],
     out: &mut Rows<'_>,
 ) -> Result<usize, EmbedError> {
     let count = stream.len() / width.max(1);

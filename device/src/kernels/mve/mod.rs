@@ -10,7 +10,8 @@ mod scores;
 mod unrolled;
 mod vector;
 
-use super::{Family, HeadRows, HeadShape, Input, Kernel, TokenStatistics, norm_token_of, portable::Portable};
+use super::{Family, HeadRows, HeadShape, Input, Kernel, portable::Portable};
+use crate::engine::token;
 use ldae_shared::fixed::Factor;
 use ldae_shared::format::{Block, Layout, Linear};
 use product::{Assembly, BYTES_TO_I8, BYTES_TO_I16, Panels, Rows, product};
@@ -88,7 +89,7 @@ impl Kernel for Mve {
         (sums[2] as i32, u64::from(sums[1]) << 32 | u64::from(sums[0]))
     }
 
-    fn normalise_rows(stream: &[i16], width: usize, statistics: &[TokenStatistics], out: &mut [i8]) {
+    fn normalise_rows(stream: &[i16], width: usize, statistics: &[[i32; 2]], out: &mut [i8]) {
         let rows = (stream.len().min(out.len()) / width.max(1)).min(statistics.len());
         let mut row = 0;
         while row < rows {
@@ -113,7 +114,7 @@ impl Kernel for Mve {
                 let (from, to) = (row * width, (row + 1) * width);
                 if let (Some(x), Some(s), Some(y)) = (stream.get(from..to), statistics.get(row), out.get_mut(from..to))
                 {
-                    Portable::normalise(x, norm_token_of(s), y);
+                    Portable::normalise(x, token(s), y);
                 }
                 row += 1;
             }

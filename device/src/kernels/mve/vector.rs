@@ -2,7 +2,6 @@
 //!
 //! Loops end by tail predication, so every length is exact.
 
-use crate::kernels::TokenStatistics;
 use core::arch::global_asm;
 
 /// Rows to normalise.
@@ -14,7 +13,7 @@ pub(super) struct Normalise {
     /// First row of the output.
     pub out: *mut i8,
     /// Of the first row.
-    pub statistics: *const TokenStatistics,
+    pub statistics: *const [i32; 2],
     /// Rows.
     pub rows: usize,
     /// Groups of sixteen values of a row, taken first; the rows must lie at multiples of four bytes.
