@@ -14,7 +14,7 @@ pub struct Args {
     /// Exported encoder (.ldae).
     artifact: PathBuf,
     /// Devices, separated by commas: host, std, qemu:cortex-m0, -m3, -m4, -m7, -m33 or -m55, qemu:rv32imac, qemu:microbit,
-    /// or qemu:all for every emulated core.
+    /// qemu:all (every microcontroller core), qemu:aarch64 (Linux), serial:PORT, probe:CHIP.
     #[arg(long, value_delimiter = ',', default_value = "qemu:cortex-m4")]
     device: Vec<String>,
     /// Pictures to run: a data set (its held-out split), as `ldae data` reads it. Without it: the artifact's own

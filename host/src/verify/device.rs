@@ -1,5 +1,6 @@
 //! The devices that `--device` names, and what each needs to run.
 
+use super::linux::{AARCH64, Linux};
 use super::probe::Chip;
 use super::serial::SerialLine;
 use crate::{Error, Result};
@@ -117,6 +118,8 @@ pub enum Device {
     Std,
     /// A board in QEMU.
     Qemu(&'static Board),
+    /// The `std` twin for another processor, in QEMU's user emulation.
+    Linux(&'static Linux),
     /// A board on a serial port, with its firmware and artifact in flash.
     Serial(SerialLine),
     /// A board on a debug probe, flashed here.
@@ -127,8 +130,8 @@ pub enum Device {
 const ALL: &str = "qemu:all";
 
 impl Device {
-    /// The devices of a list of names, in which `qemu:all` is every emulated core once (but not the boards on which
-    /// only the smallest preset fits).
+    /// The devices of a list of names, in which `qemu:all` is every emulated microcontroller core once (but not
+    /// the boards on which only the smallest preset fits).
     ///
     /// # Errors
     /// There is no device of that name.
@@ -146,7 +149,8 @@ impl Device {
 
     /// Every name that `--device` takes.
     pub fn names() -> String {
-        let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.name));
+        let cores = BOARDS.iter().map(|b| b.name).chain([AARCH64.core]);
+        let boards = cores.map(|name| format!("qemu:{name}"));
         let others = ["serial:PORT", "probe:CHIP"].map(str::to_owned);
         let all = ["host", "std", ALL].map(str::to_owned).into_iter().chain(boards).chain(others);
         all.collect::<Vec<_>>().join(", ")
@@ -168,6 +172,9 @@ impl FromStr for Device {
             return Chip::parse(chip).map(Device::Probe);
         }
         let name = name.strip_prefix("qemu:").unwrap_or(name);
+        if name == AARCH64.core {
+            return Ok(Device::Linux(&AARCH64));
+        }
         BOARDS
             .iter()
             .find(|b| b.name == name)
@@ -186,6 +193,7 @@ impl Device {
         match self {
             Device::Host | Device::Std | Device::Serial(_) => Layout::Canonical,
             Device::Qemu(board) => of_core(board.core),
+            Device::Linux(linux) => of_core(linux.core),
             Device::Probe(chip) => of_core(chip.core),
         }
     }
@@ -197,6 +205,7 @@ impl fmt::Display for Device {
             Device::Host => f.write_str("host"),
             Device::Std => f.write_str("std"),
             Device::Qemu(board) => write!(f, "qemu:{}", board.name),
+            Device::Linux(linux) => write!(f, "qemu:{}", linux.core),
             Device::Serial(line) => write!(f, "serial:{line}"),
             Device::Probe(chip) => write!(f, "probe:{}", chip.name),
         }

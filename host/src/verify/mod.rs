@@ -13,6 +13,7 @@ mod compare;
 pub(crate) mod device;
 pub(crate) mod firmware;
 mod link;
+mod linux;
 mod pictures;
 mod probe;
 pub(crate) mod reference;
@@ -173,7 +174,7 @@ fn prepare<'a>(
         Device::Host => None,
         Device::Serial(_) => None,
         Device::Probe(chip) => Some(chip.program(&image, options.firmware.as_deref(), out)?),
-        Device::Std | Device::Qemu(_) => {
+        Device::Std | Device::Qemu(_) | Device::Linux(_) => {
             Some(firmware::program(device, firmware::VERIFY, options.firmware.as_deref(), out)?)
         }
     };
