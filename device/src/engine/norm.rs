@@ -53,9 +53,6 @@ pub(super) fn rows<K: Kernel>(
     out: &mut Rows<'_>,
 ) -> Result<usize, EmbedError> {
     let count = stream.len() / width.max(1);
-    let rows = stream.chunks_exact(width.max(1)).zip(out.rows(count)?.chunks_exact_mut(width.max(1)));
-    for ((x, out), s) in rows.zip(statistics) {
-        K::normalise(x, token(s), out);
-    }
+    K::normalise_rows(stream, width, statistics, out.rows(count)?);
     Ok(count)
 }

@@ -149,6 +149,15 @@ pub trait Kernel {
         }
     }
 
+    /// The normalised rows [count, width] of as many tokens.
+    #[inline(always)]
+    fn normalise_rows(stream: &[i16], width: usize, statistics: &[[i32; 2]], out: &mut [i8]) {
+        let rows = stream.chunks_exact(width.max(1)).zip(out.chunks_exact_mut(width.max(1)));
+        for ((x, out), s) in rows.zip(statistics) {
+            Self::normalise(x, token(s), out);
+        }
+    }
+
     /// True where [`Kernel::normalise_form`] makes the form without i8 rows.
     const NORMALISES_FORM: bool = false;
 
