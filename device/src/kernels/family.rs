@@ -12,10 +12,8 @@ pub enum Family {
     Dsp,
     /// Armv8.1-M vectors: rows as they are.
     Mve,
-    /// RV32 and Cortex-M3, without SIMD: inputs as words of two rows.
+    /// RV32, Cortex-M0 and M3, without SIMD: inputs as words of two rows.
     TwoLane,
-    /// Cortex-M0: inputs as words.
-    Thumb,
     /// Dot products of x86-64 and 64-bit Arm.
     Dot,
 }
@@ -31,8 +29,7 @@ impl Family {
             Family::Portable => Layout::Canonical,
             Family::Dsp => Layout::Pairs,
             Family::Mve => Layout::Helium,
-            Family::TwoLane => Layout::Quads,
-            Family::Thumb => Layout::TwoLane,
+            Family::TwoLane => Layout::TwoLane,
             Family::Dot => Layout::Dot,
         }
     }
@@ -40,7 +37,6 @@ impl Family {
     /// Rows (tokens) of a chunk: every weight is read once per chunk.
     pub const fn rows(self) -> usize {
         match self {
-            Family::Thumb => 4,
             Family::Mve => 16,
             Family::Dot => 64,
             _ => 8,
@@ -51,7 +47,6 @@ impl Family {
     pub const fn front_rows(self) -> usize {
         match self {
             Family::Dsp | Family::TwoLane => 4,
-            Family::Thumb => 2,
             Family::Mve => 8,
             _ => self.rows(),
         }
@@ -65,7 +60,7 @@ impl Family {
     /// Queries that attention handles together.
     pub const fn queries(self) -> usize {
         match self {
-            Family::Portable | Family::Thumb => 1,
+            Family::Portable => 1,
             Family::Dsp => 2,
             Family::TwoLane => 4,
             Family::Mve => 8,
@@ -77,9 +72,8 @@ impl Family {
     pub const fn input_bytes(self, rows: usize, width: usize) -> usize {
         match self {
             Family::Portable | Family::Mve => 0,
-            Family::TwoLane => rows.next_multiple_of(4) * Layout::Quads.padded(width) * 2,
+            Family::TwoLane => rows.next_multiple_of(4) * Layout::TwoLane.padded(width) * 2,
             Family::Dsp => rows.next_multiple_of(2) * Layout::Pairs.padded(width) * 2,
-            Family::Thumb => rows * Layout::TwoLane.padded(width) * 4,
             Family::Dot => rows * Layout::Dot.padded(width),
         }
     }
@@ -89,7 +83,7 @@ impl Family {
         match self {
             Family::Dsp => tokens.next_multiple_of(4) * Layout::Pairs.padded(width),
             Family::Mve => tokens.next_multiple_of(4) * Layout::Helium.padded(width),
-            Family::TwoLane => tokens.next_multiple_of(2) * Layout::Quads.padded(width),
+            Family::TwoLane => tokens.next_multiple_of(2) * Layout::TwoLane.padded(width),
             Family::Dot => tokens.next_multiple_of(16) * (Layout::Dot.padded(width) + 4),
             _ => tokens * width,
         }
@@ -116,7 +110,7 @@ impl Family {
                 let probabilities = if tokens.is_multiple_of(8) { 0 } else { 2 * tokens.next_multiple_of(8) };
                 self.queries() * max(queries, probabilities)
             }
-            Family::TwoLane => max(self.input_bytes(4, width), 8 * tokens.next_multiple_of(4)),
+            Family::TwoLane => max(self.input_bytes(4, width), 16 * tokens.next_multiple_of(4)),
             // Queries with their offset, or probabilities of an odd number of tokens.
             Family::Dot => self.queries() * max(Layout::Dot.padded(width), 2 * tokens.next_multiple_of(2)),
             _ => 4 * width,

@@ -60,6 +60,19 @@ global_asm!(
     ldae_rv_last  s0, s4, \l0, \h0, \l1, \h1
     .endm
 
+    // Rule 3 by the doubled high factor, to t2..=t3.
+    .macro ldae_rv_requantise v, factor
+    mulh \v, \v, \factor
+    addi \v, \v, 1
+    srai \v, \v, 1
+    bge  \v, t2, 8f
+    mv   \v, t2
+8:
+    ble  \v, t3, 9f
+    mv   \v, t3
+9:
+    .endm
+
     .macro ldae_rv_weights at
     lb   a5, \at+0(a2)
     lb   a6, \at+1(a2)
@@ -115,8 +128,6 @@ global_asm!(
     addi a2, a2, 16
     bne  a1, a3, 2b
 
-    lw   a2, 8(a0)
-    lw   a4, 32(a0)
     slli t0, s6, 16
     slli t1, s8, 16
     slli t2, s10, 16
@@ -125,6 +136,22 @@ global_asm!(
     sub  s7, s7, t1
     sub  s9, s9, t2
     sub  s11, s11, t3
+    lw   t0, 36(a0)
+    lw   t1, 44(a0)
+    lw   t2, 52(a0)
+    lw   t3, 56(a0)
+    beqz t0, 3f
+    ldae_rv_requantise s5, t0
+    ldae_rv_requantise s6, t0
+    ldae_rv_requantise s7, t0
+    ldae_rv_requantise s8, t0
+    ldae_rv_requantise s9, t1
+    ldae_rv_requantise s10, t1
+    ldae_rv_requantise s11, t1
+    ldae_rv_requantise t4, t1
+3:
+    lw   a2, 8(a0)
+    lw   a4, 32(a0)
     sw   s5, 0(a2)
     sw   s6, 4(a2)
     sw   s7, 8(a2)
@@ -181,10 +208,10 @@ global_asm!(
     .endm
 
     .macro ldae_rv_token at
-    lhu  a5, \at+0(a0)
-    lhu  a6, \at+2(a0)
-    lhu  a7, \at+4(a0)
-    lhu  t0, \at+6(a0)
+    lw   a5, \at+0(a0)
+    lw   a6, \at+4(a0)
+    lw   a7, \at+8(a0)
+    lw   t0, \at+12(a0)
     ldae_rv_column 0, s0, s1, s2, s3
     ldae_rv_column 1, s4, s5, s6, s7
     ldae_rv_column 2, s8, s9, s10, s11
@@ -229,10 +256,10 @@ ldae_two_lane_weighted:
     li   t6, 0
 1:
     ldae_rv_token 0
-    ldae_rv_token 8
     ldae_rv_token 16
-    ldae_rv_token 24
-    addi a0, a0, 32
+    ldae_rv_token 32
+    ldae_rv_token 48
+    addi a0, a0, 64
     bne  a0, a3, 1b
 
     sw   s0, 0(a4)
