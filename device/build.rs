@@ -1,25 +1,18 @@
-//! Chooses the kernels of a bare-metal build. Stable Rust shows no Arm target feature to `cfg`, so the target triple
-//! decides, and for Helium (which has no triple of its own) the processor named by `-C target-cpu`.
+//! Tells the crate which kernels this build has (src/kernels/target.rs).
 
 use std::env;
 
+include!("src/kernels/target.rs");
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/kernels/target.rs");
     for name in ["kernel_dsp", "kernel_mve", "kernel_two_lane", "kernel_thumb"] {
         println!("cargo:rustc-check-cfg=cfg({name})");
     }
     let target = env::var("TARGET").unwrap_or_default();
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let kernels: &[&str] = match target.split('-').next().unwrap_or_default() {
-        "thumbv8m.main" if flags.contains("cortex-m55") || flags.contains("cortex-m85") => &["kernel_mve"],
-        "thumbv7em" | "thumbv8m.main" => &["kernel_dsp"],
-        "thumbv7m" => &["kernel_two_lane"],
-        // With the instructions of Armv6-M only.
-        "thumbv6m" | "thumbv8m.base" => &["kernel_two_lane", "kernel_thumb"],
-        arch if arch.starts_with("riscv32im") || arch.starts_with("riscv32g") => &["kernel_two_lane"],
-        _ => &[],
-    };
-    for kernel in kernels {
+    for kernel in kernel_cfgs(&target, &flags) {
         println!("cargo:rustc-cfg={kernel}");
     }
 }
