@@ -154,7 +154,7 @@ step_emulated() {
     embed qemu-riscv riscv32imac-unknown-none-elf riscv32 -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
   gallery qemu-arm thumbv7em-none-eabihf arm -machine mps2-an386 &&
     gallery qemu-riscv riscv32imac-unknown-none-elf riscv32 -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
-  cargo test --release -p ldae-host --lib verify::tests:: -- --ignored &&
+  cargo test --release -p ldae-host --lib verify:: -- --ignored &&
     cargo test --release -p ldae-tests --test board_programs -- --ignored
 }
 # Runs a program of a package on an emulated board: package/target, program, emulator, machine arguments.

@@ -301,4 +301,6 @@ fn in_process(artifact: &[u8], pixels: &[u8]) -> Result<Ran> {
 }
 
 #[cfg(test)]
+mod odd_shapes;
+#[cfg(test)]
 mod tests;
