@@ -8,6 +8,7 @@ mod mlp;
 mod norm;
 mod work;
 
+pub(crate) use norm::token;
 pub(crate) use work::Work;
 
 use crate::encoder::EmbedError;
@@ -71,7 +72,7 @@ fn front_with<K: Kernel, T: Tap>(
     work: &mut Work<'_>,
     tap: &mut T,
 ) -> Result<(), EmbedError> {
-    let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, spec.width as usize);
+    let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, usize::from(spec.width.max(1)));
     let chunk = K::FAMILY.front_rows();
     let mut region = work.region();
     let mut patches = region.rows(chunk * p, chunk, p, K::FAMILY)?;

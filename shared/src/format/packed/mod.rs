@@ -162,8 +162,7 @@ impl Layout {
         }
     }
 
-    /// Writes the header that the channels of a panel imply. `sums` are Σw, `longest` is the largest
-    /// `top`·Σ|w| over four neighbouring inputs (from a multiple of four) of any channel; `groups` the padded inputs / 4.
+    /// Writes the header that the channels of a panel imply. See [`PanelFacts`].
     pub(super) fn put_header(self, facts: &PanelFacts, out: &mut [u8]) {
         match self {
             Layout::Canonical => {}
