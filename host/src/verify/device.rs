@@ -1,7 +1,7 @@
 //! The devices that `--device` names, and what each needs to run.
 
 use crate::{Error, Result};
-use ldae_device::kernels::Family;
+use ldae_device::kernels::{Choice, Family};
 use ldae_shared::format::Layout;
 use std::fmt;
 use std::str::FromStr;
@@ -109,8 +109,10 @@ pub static BOARDS: [Board; 8] = [
 /// Where the encoder runs to be compared with this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
-    /// The engine in this process once more.
+    /// The engine in this process once more, on the fastest kernel of this machine.
     Host,
+    /// The engine in this process on one of its kernels.
+    Kernel(Choice),
     /// The `std` twin of the firmware, a process of its own.
     Std,
     /// A board in QEMU.
@@ -119,10 +121,17 @@ pub enum Device {
 
 /// What `--device` takes for every emulated core.
 const ALL: &str = "qemu:all";
+/// What `--device` takes for every kernel of this machine.
+const ALL_KERNELS: &str = "host:all";
+
+/// The kernels of this machine beside the portable one, which is what they are compared with.
+fn kernels() -> impl Iterator<Item = Choice> {
+    Layout::ALL.into_iter().flat_map(Choice::all).filter(|kernel| *kernel != Choice::Portable)
+}
 
 impl Device {
     /// The devices of a list of names, in which `qemu:all` is every emulated core once (but not the boards on which
-    /// only the smallest preset fits).
+    /// only the smallest preset fits) and `host:all` every kernel of this machine.
     ///
     /// # Errors
     /// There is no device of that name.
@@ -131,6 +140,8 @@ impl Device {
         for name in names {
             if name == ALL || name == "all" {
                 devices.extend(BOARDS.iter().filter(|b| !b.small).map(Device::Qemu));
+            } else if name == ALL_KERNELS {
+                devices.extend(kernels().map(Device::Kernel));
             } else {
                 devices.push(name.parse()?);
             }
@@ -141,7 +152,9 @@ impl Device {
     /// Every name that `--device` takes.
     pub fn names() -> String {
         let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.name));
-        ["host".to_owned(), "std".to_owned(), ALL.to_owned()].into_iter().chain(boards).collect::<Vec<_>>().join(", ")
+        let kernels = kernels().map(|k| format!("host:{}", k.name()));
+        let fixed = ["host", "std", ALL_KERNELS, ALL].map(str::to_owned);
+        fixed.into_iter().chain(kernels).chain(boards).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -152,6 +165,9 @@ impl FromStr for Device {
             "host" => return Ok(Device::Host),
             "std" => return Ok(Device::Std),
             _ => {}
+        }
+        if let Some(kernel) = name.strip_prefix("host:").and_then(|name| kernels().find(|k| k.name() == name)) {
+            return Ok(Device::Kernel(kernel));
         }
         let name = name.strip_prefix("qemu:").unwrap_or(name);
         BOARDS
@@ -166,7 +182,9 @@ impl Device {
     /// Weight layout that the device's kernels read.
     pub fn layout(&self) -> Layout {
         match self {
-            Device::Host | Device::Std => Layout::Canonical,
+            Device::Host => crate::pack::host_layout(),
+            Device::Kernel(kernel) => kernel.family().layout(),
+            Device::Std => Layout::Canonical,
             Device::Qemu(board) => crate::pack::family(board.core)
                 .filter(|family| crate::pack::WITH_KERNELS.contains(family))
                 .map_or(Layout::Canonical, Family::layout),
@@ -178,6 +196,7 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Device::Host => f.write_str("host"),
+            Device::Kernel(kernel) => write!(f, "host:{}", kernel.name()),
             Device::Std => f.write_str("std"),
             Device::Qemu(board) => write!(f, "qemu:{}", board.name),
         }
@@ -190,7 +209,7 @@ mod tests {
 
     #[test]
     fn names_are_read_with_and_without_the_emulator() {
-        for name in Device::names().split(", ").filter(|n| *n != ALL) {
+        for name in Device::names().split(", ").filter(|n| ![ALL, ALL_KERNELS].contains(n)) {
             assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
         }
         assert_eq!("cortex-m7".parse::<Device>().unwrap().to_string(), "qemu:cortex-m7");

@@ -36,7 +36,7 @@ enum CoreLibrary {
 pub fn program(device: &Device, program: &str, place: Option<&Path>, out: &Output) -> Result<PathBuf> {
     let (package, target) = match device {
         Device::Qemu(Board { package, target, .. }) => (*package, Some(*target)),
-        Device::Std | Device::Host => (STD_PACKAGE, None),
+        Device::Std | Device::Host | Device::Kernel(_) => (STD_PACKAGE, None),
     };
     let place = folder(place)?;
     let finished = under(&place.join(package), target, program);

@@ -161,7 +161,7 @@ fn prepare<'a>(
     }
     let board = session::describe(device)?;
     let program = match device {
-        Device::Host => None,
+        Device::Host | Device::Kernel(_) => None,
         _ => Some(firmware::program(device, firmware::VERIFY, options.firmware.as_deref(), out)?),
     };
     Ok(Ready { device, board, program, image, image_crc: crc32(&expected) })
@@ -219,7 +219,7 @@ impl Check<'_> {
                 self.patience,
                 progress,
             )?,
-            None => in_process(&ready.image, &self.pictures.pixels)?,
+            None => in_process(&ready.image, &self.pictures.pixels, kernels(ready.device))?,
         };
         let (device, board) = (ready.device.to_string(), ready.board.clone());
         let names = &self.pictures.names;
@@ -250,16 +250,21 @@ impl Check<'_> {
                 let job = self.job(&ready.image, picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
                 session::run(ready.device, program, &job, self.patience, &|_| {})?.answer.tap_bytes
             }
-            None => reference::tap_bytes(&ready.image, picture, tap, Kernels::Best)?.1,
+            None => reference::tap_bytes(&ready.image, picture, tap, kernels(ready.device))?.1,
         };
         Ok(compare::locate(&element.values(&host), &element.values(&device)))
     }
 }
 
+/// Which kernel of this process a device means.
+fn kernels(device: &Device) -> Kernels {
+    if let Device::Kernel(kernel) = device { Kernels::On(*kernel) } else { Kernels::Best }
+}
+
 /// The engine of this process as a device.
-fn in_process(artifact: &[u8], pixels: &[u8]) -> Result<Ran> {
+fn in_process(artifact: &[u8], pixels: &[u8], kernels: Kernels) -> Result<Ran> {
     let started = Instant::now();
-    let Reference { pictures, plan, .. } = reference::run(artifact, pixels, Kernels::Best)?;
+    let Reference { pictures, plan, .. } = reference::run(artifact, pixels, kernels)?;
     let identity = answer::Identity {
         artifact_bytes: artifact.len() as u32,
         artifact_crc: crc32(artifact),

@@ -88,7 +88,7 @@ pub fn run(
     let errors = console.try_clone().context(|| "cannot write console.txt")?;
     let mut command = match device {
         Device::Qemu(board) => emulator(board, program, job),
-        Device::Std | Device::Host => Command::new(program),
+        Device::Std | Device::Host | Device::Kernel(_) => Command::new(program),
     };
     command.current_dir(folder.path()).stdin(Stdio::null()).stdout(console).stderr(errors);
     let started = Instant::now();
