@@ -5,7 +5,7 @@ use std::env;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    for name in ["kernel_dsp", "kernel_mve", "kernel_two_lane", "kernel_thumb"] {
+    for name in ["kernel_dsp", "kernel_mve", "kernel_two_lane", "kernel_thumb", "kernel_neon"] {
         println!("cargo:rustc-check-cfg=cfg({name})");
     }
     let target = env::var("TARGET").unwrap_or_default();
@@ -16,6 +16,9 @@ fn main() {
         "thumbv7m" => Some("kernel_two_lane"),
         "thumbv6m" | "thumbv8m.base" => Some("kernel_thumb"),
         arch if arch.starts_with("riscv32") => Some("kernel_two_lane"),
+        "aarch64" if env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|f| f.split(',').any(|f| f == "neon")) => {
+            Some("kernel_neon")
+        }
         _ => None,
     };
     if let Some(kernel) = kernel {
