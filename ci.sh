@@ -10,11 +10,14 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-all_steps="fmt no_std firmware clippy doc test checked emulated cuda fuzz miri"
+all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated cuda fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
+board_packages="nucleo-f411re nucleo-h743zi nrf52840-dk pico pico2 esp32c3"
 firmware_targets="thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabihf riscv32imac-unknown-none-elf"
 firmware_dir=${CARGO_TARGET_DIR:-$PWD/target}/firmware # where `ldae verify` puts it too
+
+tools_dir=${CARGO_TARGET_DIR:-$PWD/target}/tools # as `ldae bench` does
 
 # A step ends with `skip REASON` when this machine lacks something.
 skip() { printf '%s\n' "$*" > "$skip_note"; }
@@ -47,7 +50,7 @@ cross_or_skip() { # targets...
 
 step_fmt() {
   cargo fmt --all --check || return 1
-  for package in $firmware_packages; do (cd "firmware-examples/$package" && cargo fmt --check) || return 1; done
+  for package in $firmware_packages $board_packages; do (cd "firmware-examples/$package" && cargo fmt --check) || return 1; done
 }
 
 step_clippy() { cargo clippy --release --workspace --all-targets -- -D warnings; }
@@ -64,6 +67,24 @@ step_no_std() {
   cross_or_skip $bare_targets || return 0
   for target in $bare_targets; do
     cross "$target" build --release -p ldae-shared -p ldae-device || return 1
+  done
+}
+
+# Links only where no panic is reachable, in loading and in inference; a program that does panic must be refused.
+step_no_panic() {
+  cross_or_skip $bare_targets || return 0
+  for target in $bare_targets; do
+    for program in load embed; do
+      (cd tools/no-panic && cross "$target" build --release --locked --bin $program --target-dir "$tools_dir/no-panic") ||
+        { echo "a panic is reachable in $program on $target"; return 1; }
+    done
+    refused=$(cd tools/no-panic &&
+      cross "$target" build --release --locked --bin panics --target-dir "$tools_dir/no-panic" 2>&1) &&
+      { echo "the proof cannot fail: a program that panics was linked for $target"; return 1; }
+    case $refused in
+      *ldae_a_panic_is_reachable*) ;;
+      *) printf '%s\n' "$refused"; return 1 ;;
+    esac
   done
 }
 
@@ -84,6 +105,17 @@ firmware_package() { # package, target
   (cd "firmware-examples/$1" &&
     cross "$2" clippy --release --locked --target-dir "$firmware_dir/$1" -- -D warnings) &&
     (cd "firmware-examples/$1" && cross "$2" build --release --locked --target-dir "$firmware_dir/$1")
+}
+
+# Programs for real boards: that they compile and fit in the chip's memory; nothing can run them here. One target folder
+# for all, so that what they share is compiled once.
+step_boards() {
+  cross_or_skip thumbv6m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabihf riscv32imc-unknown-none-elf || return 0
+  for package in $board_packages; do
+    echo "board: $package"
+    target=$(sed -n 's/^target = "\(.*\)"/\1/p' "firmware-examples/$package/.cargo/config.toml")
+    (cd "firmware-examples/$package" && cross "$target" build --release --locked --target-dir "$firmware_dir/boards") || return 1
+  done
 }
 
 # On emulated boards: the example's own test vectors, then `ldae verify` with equal and with changed weights.
@@ -133,7 +165,7 @@ step_fuzz() {
   [ -d fuzz ] || { skip "no fuzz folder"; return 0; }
   have cargo-fuzz || { skip "cargo-fuzz is not installed: cargo install cargo-fuzz"; return 0; }
   # The sanitizers need unstable flags; half a minute each finds what a change broke, hours are for nights.
-  for fuzz_name in parse parse_then_infer; do
+  for fuzz_name in parse parse_then_infer frames; do
     RUSTC_BOOTSTRAP=1 cargo fuzz run "$fuzz_name" -- -max_total_time=30 -print_final_stats=1 || return 1
   done
 }

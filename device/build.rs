@@ -10,18 +10,19 @@ fn main() {
     }
     let target = env::var("TARGET").unwrap_or_default();
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let kernel = match target.split('-').next().unwrap_or_default() {
-        "thumbv8m.main" if flags.contains("cortex-m55") || flags.contains("cortex-m85") => Some("kernel_mve"),
-        "thumbv7em" | "thumbv8m.main" => Some("kernel_dsp"),
-        "thumbv7m" => Some("kernel_two_lane"),
-        "thumbv6m" | "thumbv8m.base" => Some("kernel_thumb"),
-        arch if arch.starts_with("riscv32") => Some("kernel_two_lane"),
+    let kernels: &[&str] = match target.split('-').next().unwrap_or_default() {
+        "thumbv8m.main" if flags.contains("cortex-m55") || flags.contains("cortex-m85") => &["kernel_mve"],
+        "thumbv7em" | "thumbv8m.main" => &["kernel_dsp"],
+        "thumbv7m" => &["kernel_two_lane"],
+        // With the instructions of Armv6-M only.
+        "thumbv6m" | "thumbv8m.base" => &["kernel_two_lane", "kernel_thumb"],
+        arch if arch.starts_with("riscv32im") || arch.starts_with("riscv32g") => &["kernel_two_lane"],
         "aarch64" if env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|f| f.split(',').any(|f| f == "neon")) => {
-            Some("kernel_neon")
+            &["kernel_neon"]
         }
-        _ => None,
+        _ => &[],
     };
-    if let Some(kernel) = kernel {
+    for kernel in kernels {
         println!("cargo:rustc-cfg={kernel}");
     }
 }

@@ -3,6 +3,7 @@
 
 use ldae_device::kernels::Choice;
 use ldae_device::{BlockStage, Encoder, Tap, TapData, TapId, scratch_bytes};
+use ldae_shared::fixed::NormRange;
 use ldae_shared::format::{Artifact, ArtifactDesc, Fill, Layout, Linear, pack};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::spec::{EncoderSpec, Pooling};
@@ -50,7 +51,7 @@ const I16: (i64, i64) = (-32768, 32767);
 
 /// Rule 5 in exact rationals would differ in the last place from the specified integer recipe, so the recipe's constants
 /// are recomputed here from their definition in 128-bit arithmetic.
-fn layer_norm(stream: &[i64], w: usize) -> Vec<i64> {
+fn layer_norm(stream: &[i64], w: usize, range: NormRange) -> Vec<i64> {
     let mut out = Vec::new();
     for row in stream.chunks(w) {
         let sum: i64 = row.iter().sum();
@@ -72,9 +73,9 @@ fn layer_norm(stream: &[i64], w: usize) -> Vec<i64> {
             a -= 1;
         }
         let root = (v32 as u64).isqrt() as i128;
-        // n·2^e nearest to 127·W/640 with n of 16 bits
+        // n·2^e nearest to 127·W/(128·range) with n of 16 bits; the range counts sixteenths
         let mut e = 0i32;
-        let (mut num, mut den) = (127 * w as i128, 640i128);
+        let (mut num, mut den) = (127 * w as i128, 8 * i128::from(range.sixteenths()));
         while (2 * num + den) / (2 * den) >= 1 << 16 {
             den *= 2;
             e += 1;
@@ -118,7 +119,7 @@ fn reference(artifact: &Artifact, pixels: &[u8]) -> Record {
     put("stream".into(), &stream);
     for (b, block) in artifact.blocks().enumerate() {
         let name = |stage: BlockStage| TapId::Block(b as u16, stage).to_string();
-        let norm = layer_norm(&stream, w);
+        let norm = layer_norm(&stream, w, block.norms[0]);
         put(name(BlockStage::Norm1), &norm);
         let qkv = linear(&norm, &block.qkv, I8); // [N, 3W]
         let part = |i: usize, token: usize, head: usize, d: usize| qkv[token * 3 * w + i * w + head * dh + d];
@@ -177,7 +178,7 @@ fn reference(artifact: &Artifact, pixels: &[u8]) -> Record {
         put(name(BlockStage::Proj), &proj);
         let after = add(&proj);
         put(name(BlockStage::Residual1), &after);
-        let norm = layer_norm(&after, w);
+        let norm = layer_norm(&after, w, block.norms[1]);
         put(name(BlockStage::Norm2), &norm);
         let fc1 = linear(&norm, &block.fc1, I8);
         put(name(BlockStage::Fc1), &fc1);
@@ -187,7 +188,7 @@ fn reference(artifact: &Artifact, pixels: &[u8]) -> Record {
         put(name(BlockStage::Fc2), &fc2);
         put(name(BlockStage::Residual2), &add(&fc2));
     }
-    let norm = layer_norm(&stream, w);
+    let norm = layer_norm(&stream, w, artifact.head().norm);
     put("final-norm".into(), &norm);
     let half = g.div_ceil(2);
     let cell = |t: usize| 2 * usize::from(t / g >= half) + usize::from(t % g >= half);

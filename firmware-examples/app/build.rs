@@ -14,6 +14,12 @@ use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=LDAE_ARTIFACT");
+    println!("cargo:rustc-check-cfg=cfg(armv6m, armv7m)");
+    match env::var("TARGET") {
+        Ok(target) if target.starts_with("thumbv6m") => println!("cargo:rustc-cfg=armv6m"),
+        Ok(target) if target.starts_with("thumbv7") => println!("cargo:rustc-cfg=armv7m"),
+        _ => {}
+    }
     let artifact = match env::var_os("LDAE_ARTIFACT") {
         Some(path) => {
             println!("cargo:rerun-if-changed={}", path.display());

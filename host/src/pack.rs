@@ -20,8 +20,8 @@ const fn target(core: &'static str, family: Family) -> Target {
 
 /// Every core with kernels of its own; others run the canonical artifact.
 pub static TARGETS: [Target; 13] = [
-    target("cortex-m0", Family::Thumb),
-    target("cortex-m0+", Family::Thumb),
+    target("cortex-m0", Family::TwoLane),
+    target("cortex-m0+", Family::TwoLane),
     target("cortex-m3", Family::TwoLane),
     target("cortex-m4", Family::Dsp),
     target("cortex-m7", Family::Dsp),
@@ -36,7 +36,7 @@ pub static TARGETS: [Target; 13] = [
 ];
 
 /// Families whose kernels exist; the others' cores run the canonical artifact.
-pub static WITH_KERNELS: &[Family] = &[Family::Portable, Family::Dsp, Family::TwoLane, Family::Dot];
+pub static WITH_KERNELS: &[Family] = &[Family::Portable, Family::Dsp, Family::Mve, Family::TwoLane, Family::Dot];
 
 /// Kernels of a core that has its own.
 pub fn family(core: &str) -> Option<Family> {

@@ -78,27 +78,61 @@ pub const fn isqrt_u64(v: u64) -> u64 {
 pub struct NormToken {
     /// Mean of the token times 128, rounded half up.
     pub mean128: i32,
-    /// 127/5 divided by 128 standard deviations; `None` for a constant token, which gives zeros.
+    /// 127 divided by 128 ranges ([`NormRange`], in units of the stream); `None` for a constant token, which gives zeros.
     pub factor: Option<Factor>,
 }
 
-/// The constant of a width: 127·W/640 = (127/5)·W/128, normalised to n·2^e with 2^15 ≤ n < 2^16 (one rounding).
-const fn norm_constant(width: u32) -> (u32, i32) {
-    // 127·W·2^k/640 with k = 32 has at least 30 significant bits for every W ≥ 1.
-    let wide = (127 * width as u64) << 32;
-    let value = (wide + 320) / 640;
-    let bits = 64 - value.leading_zeros() as i32; // value in [2^(bits-1), 2^bits)
-    let shift = bits - 16;
-    let n = (value + (1 << (shift - 1))) >> shift;
-    // Rounding may carry to 2^16: halve and raise the exponent.
-    if n == 1 << 16 { (1 << 15, shift - 32 + 1) } else { (n as u32, shift - 32) }
+/// Range of a LayerNorm's codes (rule 5) in sixteenths of a standard deviation, ±1 to ±15.9. The codes of the value y
+/// are 127·y/range. A token of W values lies within ±√(W − 1), and one channel far above the others reaches that end:
+/// ±5 clipped a fifth of the tokens of one trained encoder (docs/RESULTS.md, scenes96).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NormRange(u8);
+
+impl NormRange {
+    /// ±5, the range of artifacts that state none.
+    pub const FIVE: NormRange = NormRange(80);
+
+    /// From sixteenths of a deviation. Below ±1 the factor could leave rule 3's range: refused.
+    pub const fn new(sixteenths: u8) -> Option<Self> {
+        if sixteenths >= 16 { Some(NormRange(sixteenths)) } else { None }
+    }
+
+    /// Sixteenths of a standard deviation.
+    pub const fn sixteenths(self) -> u8 {
+        self.0
+    }
+}
+
+/// What one LayerNorm's tokens share: the width, and 127·W/(128·range) as n·2^e with 2^15 ≤ n < 2^16 (one rounding).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NormScale {
+    width: NonZeroU32,
+    n: u32,
+    e: i32,
+}
+
+impl NormScale {
+    /// Of rows of `width` values (at most 2^14: the format ends at 2048).
+    pub const fn new(width: NonZeroU32, range: NormRange) -> Self {
+        // 127·16·W·2^k/(128·r) = 127·W·2^k/(8·r) with k = 32 has at least 27 significant bits for every W ≥ 1.
+        let (wide, by) = ((127 * width.get() as u64) << 32, 8 * range.0 as u64);
+        // `by` is at least 128; the maximum is for the compiler, so that it sees no division by zero.
+        let value = (wide + by / 2) / if by == 0 { 1 } else { by };
+        let bits = 64 - value.leading_zeros() as i32; // value in [2^(bits-1), 2^bits)
+        let shift = bits - 16;
+        let n = (value + (1 << (shift - 1))) >> shift;
+        // Rounding may carry to 2^16: halve and raise the exponent.
+        let (n, e) = if n == 1 << 16 { (1 << 15, shift - 32 + 1) } else { (n as u32, shift - 32) };
+        NormScale { width, n, e }
+    }
 }
 
 /// Exact sums of a token to its [`NormToken`]: one integer square root and one division a token (rule 5).
 ///
-/// `sum` = Σx and `squares` = Σx² over the `width` values x (i16). V = W·Σx² − (Σx)² = (W·σ)² is normalised by an even
+/// `sum` = Σx and `squares` = Σx² over the W values x (i16). V = W·Σx² − (Σx)² = (W·σ)² is normalised by an even
 /// shift to 32 bits, so that its root has 16 significant bits; the factor is exact to 2^-14 of itself.
-pub fn norm_token(sum: i32, squares: u64, width: NonZeroU32) -> NormToken {
+pub fn norm_token(sum: i32, squares: u64, scale: NormScale) -> NormToken {
+    let NormScale { width, n, e } = scale;
     let w = width.get();
     // 128·Σx/W, half up: |Σx| ≤ W·2^15, so the quotient fits easily.
     let mean128 = ((i64::from(sum) * 256 + i64::from(w)).div_euclid(2 * i64::from(w))) as i32;
@@ -111,8 +145,7 @@ pub fn norm_token(sum: i32, squares: u64, width: NonZeroU32) -> NormToken {
     let v32 = ((v << up) >> 32) as u32;
     let a = (32 - up as i32) / 2;
     let root = isqrt_u32(v32).max(1 << 15); // in [2^15, 2^16); W·σ = root·2^a
-    let (n, e) = norm_constant(w);
-    // factor = (127·W/640)/(W·σ) = n·2^e / (root·2^a): one division with a 15-bit quotient.
+    // factor = n·2^e / (root·2^a): one division with a 15-bit quotient.
     let (num, shift) = if n >= root { (n << 14, 14) } else { (n << 15, 15) };
     let m = match NonZeroU32::new(root) {
         Some(root) => num / root,
@@ -124,7 +157,7 @@ pub fn norm_token(sum: i32, squares: u64, width: NonZeroU32) -> NormToken {
 }
 
 impl NormToken {
-    /// The normalised value of one element: i8 over ±5 standard deviations.
+    /// The normalised value of one element: i8 over ±range.
     #[inline(always)]
     pub fn apply(self, x: i16) -> i8 {
         match self.factor {

@@ -14,6 +14,7 @@ extern crate std;
 pub mod crc;
 pub mod fixed;
 pub mod format;
+pub mod link;
 pub mod noise;
 pub mod parity;
 pub mod patch;

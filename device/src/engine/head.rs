@@ -16,10 +16,10 @@ pub(super) fn run<K: Kernel, T: Tap>(
     out: &mut [i8],
     tap: &mut T,
 ) -> Result<u32, EmbedError> {
-    let (n, w, grid) = (spec.tokens() as usize, spec.width as usize, spec.grid() as usize);
+    let (n, w, grid) = (spec.tokens() as usize, usize::from(spec.width.max(1)), spec.grid() as usize);
     let shift = pool_shift(spec.pooled_tokens());
     let (statistics, norm_rows, mut region) = work.parts();
-    norm::statistics::<K>(stream, w, statistics);
+    norm::statistics::<K>(stream, w, head.norm, statistics);
     let cells = if spec.pooling == Pooling::Grid2x2 { 4 } else { 1 };
     let sums: &mut [i32] = region.take(cells * w)?; // [cells, W]; |sum| ≤ 127·N < 2^19
     sums.fill(0);

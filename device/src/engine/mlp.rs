@@ -16,12 +16,13 @@ pub(super) fn run<K: Kernel, T: Tap>(
     work: &mut Work<'_>,
     tap: &mut T,
 ) -> Result<(), EmbedError> {
-    let (w, rows) = (spec.width as usize, K::FAMILY.rows());
+    let (w, rows) = (usize::from(spec.width.max(1)), K::FAMILY.rows());
     let id = |stage| TapId::Block(index, stage);
+    let [_, range] = block.norms;
     let (statistics, norm_rows, mut region) = work.parts();
     let mut hidden = region.rows(hidden_row_bytes(spec, K::FAMILY), rows, spec.hidden() as usize, K::FAMILY)?; // [R, rW]
     let spare: &mut [i16] = if K::FAMILY.has_form() { &mut [] } else { region.take(rows * w)? };
-    norm::statistics::<K>(stream, w, statistics);
+    norm::statistics::<K>(stream, w, range, statistics);
     for (x, s) in stream.chunks_mut(rows * w).zip(statistics.chunks(rows)) {
         let count = x.len() / w.max(1);
         let input = norm::input::<K, T>(x, w, s, norm_rows)?;

@@ -8,6 +8,7 @@ mod mlp;
 mod norm;
 mod work;
 
+pub(crate) use norm::token;
 pub(crate) use work::Work;
 
 use crate::encoder::EmbedError;
@@ -15,6 +16,8 @@ use crate::encoder::EmbedError;
 use crate::kernels::aarch64;
 #[cfg(kernel_dsp)]
 use crate::kernels::dsp::Dsp;
+#[cfg(kernel_mve)]
+use crate::kernels::mve::Mve;
 #[cfg(kernel_two_lane)]
 use crate::kernels::two_lane::TwoLane;
 #[cfg(target_arch = "x86_64")]
@@ -32,6 +35,8 @@ macro_rules! dispatch {
             Choice::Portable => $f::<Portable, _>($($arg),*),
             #[cfg(kernel_dsp)]
             Choice::Dsp => $f::<Dsp, _>($($arg),*),
+            #[cfg(kernel_mve)]
+            Choice::Mve => $f::<Mve, _>($($arg),*),
             #[cfg(kernel_two_lane)]
             Choice::TwoLane => $f::<TwoLane, _>($($arg),*),
             #[cfg(target_arch = "x86_64")]
@@ -73,7 +78,7 @@ fn front_with<K: Kernel, T: Tap>(
     work: &mut Work<'_>,
     tap: &mut T,
 ) -> Result<(), EmbedError> {
-    let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, spec.width as usize);
+    let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, usize::from(spec.width.max(1)));
     let chunk = K::FAMILY.front_rows();
     let mut region = work.region();
     let mut patches = region.rows(chunk * p, chunk, p, K::FAMILY)?;

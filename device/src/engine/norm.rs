@@ -7,14 +7,15 @@ use crate::encoder::EmbedError;
 use crate::kernels::{Input, Kernel};
 use crate::tap::Tap;
 use core::num::NonZeroU32;
-use ldae_shared::fixed::{Factor, NormToken, norm_token};
+use ldae_shared::fixed::{Factor, NormRange, NormScale, NormToken, norm_token};
 
 /// Statistics of every token: [mean128, factor packed as m | t << 16, 0 for a constant token].
-pub(super) fn statistics<K: Kernel>(stream: &[i16], width: usize, out: &mut [[i32; 2]]) {
+pub(super) fn statistics<K: Kernel>(stream: &[i16], width: usize, range: NormRange, out: &mut [[i32; 2]]) {
     let Some(w) = NonZeroU32::new(width as u32) else { return };
+    let scale = NormScale::new(w, range);
     for (row, out) in stream.chunks_exact(width.max(1)).zip(out) {
         let (sum, squares) = K::sums(row);
-        let token = norm_token(sum, squares, w);
+        let token = norm_token(sum, squares, scale);
         let packed = token.factor.map_or(0, |f| i32::from(f.m()) | i32::from(f.t()) << 16);
         *out = [token.mean128, packed];
     }
@@ -32,24 +33,19 @@ pub(super) fn input<'r, K: Kernel, T: Tap>(
         return out.prepare::<K>(count);
     }
     let count = stream.len() / width.max(1);
-    let pairs = stream.chunks(2 * width.max(1)).zip(statistics.chunks(2));
-    for ((x, s), form) in pairs.zip(out.form_pairs(K::FAMILY)) {
-        let (x0, x1) = x.split_at_checked(width).unwrap_or((x, &[]));
-        let Some(first) = s.first() else { continue };
-        let x1 = if x1.is_empty() { x0 } else { x1 };
-        K::normalise_pair([x0, x1], [token(first), token(s.get(1).unwrap_or(first))], form);
-    }
+    K::normalise_form(stream, width, statistics, out.form());
     if T::ENABLED {
         out.restore::<K>(count)?;
     }
     Ok(out.prepared(count))
 }
 
-fn token(&[mean128, packed]: &[i32; 2]) -> NormToken {
+/// A token's statistics as [`statistics`] packs them.
+pub(crate) fn token(&[mean128, packed]: &[i32; 2]) -> NormToken {
     NormToken { mean128, factor: Factor::new(packed as u16, (packed >> 16) as u8) }
 }
 
-/// Normalised rows of a chunk, i8 over ±5 standard deviations; returns how many.
+/// Normalised rows of a chunk, i8 over ± the range of this LayerNorm; returns how many.
 pub(super) fn rows<K: Kernel>(
     stream: &[i16],
     width: usize,
@@ -57,9 +53,6 @@ pub(super) fn rows<K: Kernel>(
     out: &mut Rows<'_>,
 ) -> Result<usize, EmbedError> {
     let count = stream.len() / width.max(1);
-    let rows = stream.chunks_exact(width.max(1)).zip(out.rows(count)?.chunks_exact_mut(width.max(1)));
-    for ((x, out), s) in rows.zip(statistics) {
-        K::normalise(x, token(s), out);
-    }
+    K::normalise_rows(stream, width, statistics, out.rows(count)?);
     Ok(count)
 }

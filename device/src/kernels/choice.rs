@@ -15,6 +15,9 @@ pub enum Choice {
     /// Armv7E-M and Armv8-M DSP instructions.
     #[cfg(kernel_dsp)]
     Dsp,
+    /// Helium, the vectors of Armv8.1-M.
+    #[cfg(kernel_mve)]
+    Mve,
     /// Two products a multiplication, for cores without SIMD.
     #[cfg(kernel_two_lane)]
     TwoLane,
@@ -46,6 +49,8 @@ impl Choice {
     pub(crate) const FAMILIES: &'static [Family] = &[
         #[cfg(kernel_dsp)]
         Family::Dsp,
+        #[cfg(kernel_mve)]
+        Family::Mve,
         #[cfg(kernel_two_lane)]
         Family::TwoLane,
         #[cfg(any(target_arch = "x86_64", kernel_neon))]
@@ -69,6 +74,8 @@ impl Choice {
     fn fast() -> [Option<Choice>; 5] {
         #[cfg(kernel_dsp)]
         return [Some(Choice::Dsp), None, None, None, None];
+        #[cfg(kernel_mve)]
+        return [Some(Choice::Mve), None, None, None, None];
         #[cfg(kernel_two_lane)]
         return [Some(Choice::TwoLane), None, None, None, None];
         #[cfg(target_arch = "x86_64")]
@@ -94,6 +101,8 @@ impl Choice {
             Choice::Portable => Family::Portable,
             #[cfg(kernel_dsp)]
             Choice::Dsp => Family::Dsp,
+            #[cfg(kernel_mve)]
+            Choice::Mve => Family::Mve,
             #[cfg(kernel_two_lane)]
             Choice::TwoLane => Family::TwoLane,
             #[cfg(target_arch = "x86_64")]
@@ -111,6 +120,8 @@ impl Choice {
             Choice::Portable => "portable",
             #[cfg(kernel_dsp)]
             Choice::Dsp => "dsp",
+            #[cfg(kernel_mve)]
+            Choice::Mve => "mve",
             #[cfg(kernel_two_lane)]
             Choice::TwoLane => "two-lane",
             #[cfg(target_arch = "x86_64")]

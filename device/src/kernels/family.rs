@@ -12,10 +12,8 @@ pub enum Family {
     Dsp,
     /// Armv8.1-M vectors: rows as they are.
     Mve,
-    /// RV32 and Cortex-M3, without SIMD: inputs as words of two rows.
+    /// RV32, Cortex-M0 and M3, without SIMD: inputs as words of two rows.
     TwoLane,
-    /// Cortex-M0: inputs as words.
-    Thumb,
     /// Dot products of x86-64 and 64-bit Arm.
     Dot,
 }
@@ -31,8 +29,7 @@ impl Family {
             Family::Portable => Layout::Canonical,
             Family::Dsp => Layout::Pairs,
             Family::Mve => Layout::Helium,
-            Family::TwoLane => Layout::Quads,
-            Family::Thumb => Layout::TwoLane,
+            Family::TwoLane => Layout::TwoLane,
             Family::Dot => Layout::Dot,
         }
     }
@@ -40,7 +37,7 @@ impl Family {
     /// Rows (tokens) of a chunk: every weight is read once per chunk.
     pub const fn rows(self) -> usize {
         match self {
-            Family::Thumb => 4,
+            Family::Mve => 16,
             Family::Dot => 64,
             _ => 8,
         }
@@ -50,7 +47,7 @@ impl Family {
     pub const fn front_rows(self) -> usize {
         match self {
             Family::Dsp | Family::TwoLane => 4,
-            Family::Thumb => 2,
+            Family::Mve => 8,
             _ => self.rows(),
         }
     }
@@ -63,9 +60,10 @@ impl Family {
     /// Queries that attention handles together.
     pub const fn queries(self) -> usize {
         match self {
-            Family::Portable | Family::Thumb => 1,
-            Family::Dsp | Family::Mve => 2,
+            Family::Portable => 1,
+            Family::Dsp => 2,
             Family::TwoLane => 4,
+            Family::Mve => 8,
             Family::Dot => 32,
         }
     }
@@ -74,9 +72,8 @@ impl Family {
     pub const fn input_bytes(self, rows: usize, width: usize) -> usize {
         match self {
             Family::Portable | Family::Mve => 0,
-            Family::TwoLane => rows.next_multiple_of(4) * Layout::Quads.padded(width) * 2,
+            Family::TwoLane => rows.next_multiple_of(4) * Layout::TwoLane.padded(width) * 2,
             Family::Dsp => rows.next_multiple_of(2) * Layout::Pairs.padded(width) * 2,
-            Family::Thumb => rows * Layout::TwoLane.padded(width) * 4,
             Family::Dot => rows * Layout::Dot.padded(width),
         }
     }
@@ -85,7 +82,8 @@ impl Family {
     pub const fn key_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => tokens.next_multiple_of(4) * Layout::Pairs.padded(width),
-            Family::TwoLane => tokens.next_multiple_of(2) * Layout::Quads.padded(width),
+            Family::Mve => tokens.next_multiple_of(4) * Layout::Helium.padded(width),
+            Family::TwoLane => tokens.next_multiple_of(2) * Layout::TwoLane.padded(width),
             Family::Dot => tokens.next_multiple_of(16) * (Layout::Dot.padded(width) + 4),
             _ => tokens * width,
         }
@@ -95,6 +93,7 @@ impl Family {
     pub const fn value_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => width.next_multiple_of(4) * Layout::Pairs.padded(tokens),
+            Family::Mve => width.next_multiple_of(4) * tokens.next_multiple_of(8),
             Family::TwoLane => tokens.next_multiple_of(4) * width.next_multiple_of(4),
             Family::Dot => 2 * width.next_multiple_of(16) * tokens.next_multiple_of(2),
             _ => tokens * width,
@@ -105,7 +104,13 @@ impl Family {
     pub const fn attention_bytes(self, tokens: usize, width: usize) -> usize {
         match self {
             Family::Dsp => max(self.input_bytes(2, width), self.input_bytes(2, tokens)),
-            Family::TwoLane => max(self.input_bytes(4, width), 8 * tokens.next_multiple_of(4)),
+            // Queries, then probabilities, padded to whole vectors where they are not.
+            Family::Mve => {
+                let queries = if width.is_multiple_of(16) { 0 } else { Layout::Helium.padded(width) };
+                let probabilities = if tokens.is_multiple_of(8) { 0 } else { 2 * tokens.next_multiple_of(8) };
+                self.queries() * max(queries, probabilities)
+            }
+            Family::TwoLane => max(self.input_bytes(4, width), 16 * tokens.next_multiple_of(4)),
             // Queries with their offset, or probabilities of an odd number of tokens.
             Family::Dot => self.queries() * max(Layout::Dot.padded(width), 2 * tokens.next_multiple_of(2)),
             _ => 4 * width,

@@ -12,6 +12,8 @@ mod dot;
 #[cfg(kernel_dsp)]
 pub(crate) mod dsp;
 mod family;
+#[cfg(kernel_mve)]
+pub(crate) mod mve;
 pub mod portable;
 #[cfg(kernel_two_lane)]
 #[allow(unsafe_code)]
@@ -22,6 +24,7 @@ pub mod x86;
 pub use choice::Choice;
 pub use family::Family;
 
+use crate::engine::token;
 use ldae_shared::fixed::{Factor, NormToken, row_reciprocal};
 use ldae_shared::format::{Block, Linear};
 
@@ -140,7 +143,7 @@ pub trait Kernel {
         (sum, squares)
     }
 
-    /// One token's normalised row, i8 over ±5 standard deviations (rule 5).
+    /// One token's normalised row, i8 over ± the range of its LayerNorm (rule 5).
     #[inline(always)]
     fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
         for (o, &x) in out.iter_mut().zip(row) {
@@ -148,8 +151,29 @@ pub trait Kernel {
         }
     }
 
-    /// True where [`Kernel::normalise_pair`] makes the form without i8 rows.
+    /// The normalised rows [count, width] of as many tokens.
+    #[inline(always)]
+    fn normalise_rows(stream: &[i16], width: usize, statistics: &[[i32; 2]], out: &mut [i8]) {
+        let rows = stream.chunks_exact(width.max(1)).zip(out.chunks_exact_mut(width.max(1)));
+        for ((x, out), s) in rows.zip(statistics) {
+            Self::normalise(x, token(s), out);
+        }
+    }
+
+    /// True where [`Kernel::normalise_form`] makes the form without i8 rows.
     const NORMALISES_FORM: bool = false;
+
+    /// A chunk's normalised rows in the kernel's own form; pair by pair, unless a kernel does it otherwise.
+    /// `statistics` has the mean and factor of each token.
+    fn normalise_form(stream: &[i16], width: usize, statistics: &[[i32; 2]], form: &mut [u8]) {
+        let pairs = stream.chunks(2 * width.max(1)).zip(statistics.chunks(2));
+        for ((x, s), form) in pairs.zip(form.chunks_exact_mut(Self::FAMILY.input_bytes(2, width).max(1))) {
+            let (x0, x1) = x.split_at_checked(width).unwrap_or((x, &[]));
+            let Some(first) = s.first() else { continue };
+            let x1 = if x1.is_empty() { x0 } else { x1 };
+            Self::normalise_pair([x0, x1], [token(first), token(s.get(1).unwrap_or(first))], form);
+        }
+    }
 
     /// Two tokens' normalised rows in the kernel's own form.
     fn normalise_pair(rows: [&[i16]; 2], tokens: [NormToken; 2], form: &mut [u8]) {

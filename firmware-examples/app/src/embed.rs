@@ -1,6 +1,7 @@
 //! An artifact in flash, a picture, its embedding: what an application does. The pictures are the artifact's own test
 //! vectors, so that the board can say whether it computes what the workstation computed.
 
+use crate::stack;
 use core::fmt::{self, Write};
 use ldae_device::{EmbedError, Encoder, LoadError, Scratch, scratch_bytes};
 use ldae_shared::crc::Crc32;
@@ -8,19 +9,41 @@ use ldae_shared::spec::EncoderSpec;
 use static_cell::ConstStaticCell;
 
 /// The artifact (see build.rs).
-pub(crate) static ARTIFACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae"));
+pub static ARTIFACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae"));
 /// Its shape, known at compile time.
 pub(crate) const SPEC: EncoderSpec = include!(concat!(env!("OUT_DIR"), "/spec.rs"));
 
 /// All memory that the engine needs: the linker refuses a model that does not fit.
-pub(crate) static SCRATCH: ConstStaticCell<Scratch<{ scratch_bytes(&SPEC) }>> = ConstStaticCell::new(Scratch::new());
-static CODES: ConstStaticCell<[i8; SPEC.embedding() as usize]> = ConstStaticCell::new([0; SPEC.embedding() as usize]);
+const SCRATCH_BYTES: usize = scratch_bytes(&SPEC);
+pub(crate) static SCRATCH: ConstStaticCell<Scratch<SCRATCH_BYTES>> = ConstStaticCell::new(Scratch::new());
+pub(crate) static CODES: ConstStaticCell<[i8; SPEC.embedding() as usize]> =
+    ConstStaticCell::new([0; SPEC.embedding() as usize]);
+
+/// What a board can measure.
+pub struct Meter<C> {
+    /// Cycles since any moment; none when the core does not count.
+    pub cycles: C,
+    /// Lowest address of the stack.
+    pub stack_end: usize,
+}
 
 /// Embeds every test vector of the artifact. True when all equal what the workstation computed.
 ///
 /// # Errors
 /// The artifact or a buffer is refused, or the console broke. Call it once: the buffers are taken for good.
 pub fn run(console: &mut impl Write) -> Result<bool, Error> {
+    embed(console, None::<Meter<fn() -> Option<u64>>>)
+}
+
+/// As [`run`], and prints the cycles of each picture and the stack that the engine used.
+///
+/// # Errors
+/// As [`run`].
+pub fn measured(console: &mut impl Write, meter: Meter<impl Fn() -> Option<u64>>) -> Result<bool, Error> {
+    embed(console, Some(meter))
+}
+
+fn embed(console: &mut impl Write, meter: Option<Meter<impl Fn() -> Option<u64>>>) -> Result<bool, Error> {
     let (scratch, codes) = (&mut SCRATCH.take().0, CODES.take());
     let encoder = Encoder::new(ARTIFACT)?;
     let (n, w, l) = (SPEC.tokens(), SPEC.width, SPEC.depth);
@@ -32,14 +55,27 @@ pub fn run(console: &mut impl Write) -> Result<bool, Error> {
     }
     let mut all_equal = true;
     for (i, vector) in encoder.artifact().vectors().iter().enumerate() {
+        let now = || meter.as_ref().and_then(|m| (m.cycles)());
+        let began = now();
         let embedding = encoder.embed(vector.pixels, scratch, codes)?;
+        // A counter of 32 bits may have started again.
+        let passed = |(end, began): (u64, u64)| if end < began { end + (1 << 32) - began } else { end - began };
+        let cycles = now().zip(began).map(passed);
         let mut crc = Crc32::new();
         embedding.codes.iter().for_each(|c| crc.update(&c.to_le_bytes()));
         let expected = vector.codes.iter().map(|c| c.cast_signed());
         let equal = embedding.codes.iter().copied().eq(expected) && embedding.norm2 == vector.norm2;
         let word = if equal { "as on the workstation" } else { "DIFFERS from the workstation" };
-        writeln!(console, "picture {i}: CRC-32 {:08x}, squared norm {}, {word}", crc.finish(), embedding.norm2)?;
+        write!(console, "picture {i}: CRC-32 {:08x}, squared norm {}, {word}", crc.finish(), embedding.norm2)?;
+        match cycles {
+            Some(cycles) => writeln!(console, ", {cycles} cycles")?,
+            None => writeln!(console)?,
+        }
         all_equal &= equal;
+    }
+    if let (Some(meter), Some(vector)) = (meter, encoder.artifact().vectors().iter().next()) {
+        let stack = stack::depth(meter.stack_end, || encoder.embed(vector.pixels, scratch, codes).map(drop))?;
+        writeln!(console, "RAM: {} bytes of scratch, {} of codes, {stack} of stack", SCRATCH_BYTES, SPEC.embedding())?;
     }
     Ok(all_equal)
 }

@@ -4,7 +4,7 @@
 //! The pictures are drawn by the program (textures that differ in direction and shape, with random colours, scale, phase and
 //! noise; integers only), because a board has no data set. A sixth texture that was never learnt shows the anomaly score.
 
-use crate::embed::{self, ARTIFACT, SCRATCH, SPEC};
+use crate::embed::{self, ARTIFACT, CODES, SCRATCH, SPEC};
 use core::fmt::{self, Write};
 use ldae_device::gallery::{EncoderId, Gallery, GalleryError, ImageError, Match, Prototypes};
 use ldae_device::{Embedding, Encoder, Scratch, scratch_bytes};
@@ -26,7 +26,6 @@ const PIXELS: usize = SPEC.pixels() as usize;
 type Examples = Gallery<E, { CLASSES * SHOTS as usize }>;
 
 static PICTURE: ConstStaticCell<[u8; PIXELS]> = ConstStaticCell::new([0; PIXELS]);
-static CODES: ConstStaticCell<[i8; E]> = ConstStaticCell::new([0; E]);
 static EXAMPLES: ConstStaticCell<Examples> = ConstStaticCell::new(Gallery::new());
 static IMAGE: ConstStaticCell<[u8; Examples::MAX_IMAGE_BYTES]> = ConstStaticCell::new([0; Examples::MAX_IMAGE_BYTES]);
 

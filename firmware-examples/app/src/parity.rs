@@ -97,7 +97,7 @@ fn run<'m, S: Sink>(
     })?;
     writer
         .identity(&Identity {
-            artifact_bytes: request.artifact_bytes,
+            artifact_bytes: bytes.len() as u32,
             artifact_crc: crc32(bytes),
             core,
             version: crate::VERSION,

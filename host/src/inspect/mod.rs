@@ -196,6 +196,7 @@ fn section_name(kind: u16) -> String {
         format::kind::HEAD => "head",
         format::kind::STANDARDISATION => "standardisation (f16)",
         format::kind::PCA_BASIS => "PCA basis (f16)",
+        format::kind::NORMS => "LayerNorm ranges",
         format::kind::PROVENANCE => "provenance",
         format::kind::VECTORS => "test vectors",
         _ => return format!("kind {kind}"),

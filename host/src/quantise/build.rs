@@ -5,11 +5,11 @@ use super::factor::{MAX_FACTOR, Quantise, nearest};
 use super::float::gelu;
 use super::{Dense, FloatBlock, FloatEncoder};
 use ldae_device::{BlockStage, TapId};
-use ldae_shared::fixed::Factor;
+use ldae_shared::fixed::{Factor, NormRange};
 use ldae_shared::format::{ArtifactDesc, BlockDesc, LinearDesc};
 
-/// Value of one LayerNorm code: i8 over ±5 standard deviations (rule 5).
-pub(super) const NORM_SCALE: f64 = 5.0 / 127.0;
+/// Standard deviations of one code of the embedding: i8 over ±5 (rule 9).
+pub(super) const EMBEDDING_SCALE: f64 = 5.0 / 127.0;
 /// The stream's range is this many times the largest value seen in calibration: i16 has 79 dB, headroom costs nothing.
 const STREAM_HEADROOM: f64 = 2.0;
 
@@ -19,11 +19,19 @@ pub(super) struct Scales {
     pub latents: Vec<f64>,
     pub stream: f64,
     pub blocks: Vec<BlockScales>,
+    pub last_norm: NormRange,
+}
+
+/// Standard deviations of one code of a LayerNorm.
+pub(super) fn norm_scale(range: NormRange) -> f64 {
+    f64::from(range.sixteenths()) / 16.0 / 127.0
 }
 
 /// Scales of a block.
 #[derive(Clone, Debug)]
 pub(super) struct BlockScales {
+    /// Ranges of the LayerNorms before qkv and before fc1.
+    pub norms: [NormRange; 2],
     pub q: f64,
     pub k: f64,
     pub v: f64,
@@ -49,15 +57,19 @@ impl Scales {
             .enumerate()
             .map(|(i, block)| {
                 let clip = |stage| statistics.clip(i, stage) / 127.0;
+                let norms = [BlockStage::Norm1, BlockStage::Norm2]
+                    .map(|stage| statistics.norm_range(TapId::Block(i as u16, stage)));
+                let [norm1, norm2] = norms.map(norm_scale);
                 let logits = statistics.largest(TapId::Block(i as u16, BlockStage::Logits)) / 127.0;
                 let (low, high) = statistics.fc1_ranges[i];
-                let fc1 = at_most(f64::from(high - low) / 254.0, &block.fc1, NORM_SCALE);
-                let qkv = |stage| at_most(clip(stage), &block.qkv, NORM_SCALE);
+                let fc1 = at_most(f64::from(high - low) / 254.0, &block.fc1, norm2);
+                let qkv = |stage| at_most(clip(stage), &block.qkv, norm1);
                 let (q, k, v) = (qkv(BlockStage::Q), qkv(BlockStage::K), qkv(BlockStage::V));
                 let inner = q * k / f64::from(s.head_width()).sqrt();
                 let lowest = f64::from(statistics.gelu_lowest[i]);
                 let gelu = (statistics.clip(i, BlockStage::Gelu) / 254.0).max(f64::MIN_POSITIVE);
                 BlockScales {
+                    norms,
                     q,
                     k,
                     v,
@@ -82,7 +94,7 @@ impl Scales {
             stream = at_most(stream, &block.proj, scales.attention);
             stream = at_most(stream, &block.fc2, scales.gelu);
         }
-        Scales { latents, stream, blocks }
+        Scales { latents, stream, blocks, last_norm: statistics.norm_range(TapId::FinalNorm) }
     }
 }
 
@@ -125,6 +137,7 @@ pub(super) fn build(encoder: &FloatEncoder, statistics: &Statistics, scales: &Sc
         positions: encoder.positions.iter().map(position).collect(),
         blocks,
         head: head(statistics),
+        norms: scales.blocks.iter().flat_map(|b| b.norms).chain([scales.last_norm]).collect(),
         standardisation: Vec::new(),
         pca_basis: Vec::new(),
         provenance: String::new(),
@@ -143,13 +156,14 @@ fn block(s: &ldae_shared::spec::EncoderSpec, b: &FloatBlock, scales: &BlockScale
         _ => scales.v,
     };
     let inner = scales.q * scales.k / f64::from(s.head_width()).sqrt();
+    let [norm1, norm2] = scales.norms.map(norm_scale);
     BlockDesc {
-        qkv: run(&b.qkv, NORM_SCALE, &qkv, 0.0),
+        qkv: run(&b.qkv, norm1, &qkv, 0.0),
         logits: nearest(inner / scales.logits),
         softmax: softmax_table(scales.logits),
         values: nearest(scales.v / 32768.0 / scales.attention),
         proj: run(&b.proj, scales.attention, &|_| stream, 0.0),
-        fc1: run(&shifted(&b.fc1, scales.fc1 * scales.fc1_zero), NORM_SCALE, &|_| scales.fc1, 0.0),
+        fc1: run(&shifted(&b.fc1, scales.fc1 * scales.fc1_zero), norm2, &|_| scales.fc1, 0.0),
         gelu: gelu_table(scales),
         fc2: run(&b.fc2, scales.gelu, &|_| stream, f64::from(scales.gelu_offset)),
     }

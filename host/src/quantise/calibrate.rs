@@ -2,12 +2,13 @@
 //! float reference. Two passes (ranges first, then histograms between them); the result does not depend on threads.
 
 use super::FloatEncoder;
-use super::range::Histogram;
+use super::histograms::Histograms;
 use crate::cli::Output;
 use crate::data::Split;
 use crate::eval::pooling::pool;
 use crate::{Error, Result};
 use ldae_device::{BlockStage, TapId};
+use ldae_shared::fixed::NormRange;
 use ldae_shared::spec::EncoderSpec;
 use rayon::prelude::*;
 
@@ -16,9 +17,6 @@ pub const MIN_PICTURES: usize = 512;
 /// Pictures of one task: a fixed number, so that sums do not depend on the number of threads.
 const CHUNK: usize = 16;
 
-/// Stages of a block whose codes have one static scale that a histogram chooses.
-pub(super) const RANGED: [BlockStage; 6] =
-    [BlockStage::Q, BlockStage::K, BlockStage::V, BlockStage::Attention, BlockStage::Fc1, BlockStage::Gelu];
 /// Stages whose mean output per channel the bias correction restores.
 pub(super) const CORRECTED: [BlockStage; 6] =
     [BlockStage::Q, BlockStage::K, BlockStage::V, BlockStage::Proj, BlockStage::Fc1, BlockStage::Fc2];
@@ -30,7 +28,7 @@ pub struct Statistics {
     pub pictures: usize,
     /// Clip of every latent component, [K].
     pub(super) latent_clips: Vec<f32>,
-    /// Clip of the stages in [`RANGED`] by tap index; for GELU the distance from `gelu_lowest`.
+    /// Clip by tap index of the stages that a histogram gives one; for GELU the distance from `gelu_lowest`.
     clips: Vec<f32>,
     /// Range of GELU inputs of each block that loses least behind the GELU.
     pub(super) fc1_ranges: Vec<(f32, f32)>,
@@ -52,6 +50,12 @@ impl Statistics {
         f64::from(self.clips[TapId::Block(block as u16, stage).index(self.depth)])
     }
 
+    /// Range of a LayerNorm's codes: the error-minimising clip in whole sixteenths.
+    pub(super) fn norm_range(&self, id: TapId) -> NormRange {
+        let sixteenths = (16.0 * self.clips[id.index(self.depth)]).ceil().clamp(16.0, 255.0);
+        NormRange::new(sixteenths as u8).unwrap_or(NormRange::FIVE)
+    }
+
     pub(super) fn largest(&self, id: TapId) -> f64 {
         f64::from(self.largest[id.index(self.depth)])
     }
@@ -61,12 +65,13 @@ impl Statistics {
     }
 }
 
-/// First output channel of the `call`-th piece of a tap, and how many channels a row of it has.
-pub(super) fn channels(s: &EncoderSpec, id: TapId, call: usize) -> (usize, usize) {
+/// First output channel of a piece of a tap before which the picture gave `seen` values, and how many channels a row of
+/// it has. Keys and values come head by head, [N, W/H] each, in pieces of any number of rows.
+pub(super) fn channels(s: &EncoderSpec, id: TapId, seen: usize) -> (usize, usize) {
     let (w, dh) = (s.width as usize, s.head_width() as usize);
     match id {
         TapId::Latents => (0, s.rank as usize),
-        TapId::Block(_, BlockStage::K | BlockStage::V) => (call % s.heads as usize * dh, dh),
+        TapId::Block(_, BlockStage::K | BlockStage::V) => (seen / (s.tokens() as usize * dh) * dh, dh),
         TapId::Block(_, BlockStage::Fc1 | BlockStage::Gelu) => (0, s.hidden() as usize),
         _ => (0, w),
     }
@@ -90,11 +95,11 @@ pub(super) fn is_corrected(id: TapId) -> bool {
 }
 
 /// Ranges and sums of some pictures.
-struct Ranges {
-    largest: Vec<f32>,
-    latents: Vec<f32>,
-    gelu_lowest: Vec<f32>,
-    fc1_lowest: Vec<f32>,
+pub(super) struct Ranges {
+    pub(super) largest: Vec<f32>,
+    pub(super) latents: Vec<f32>,
+    pub(super) gelu_lowest: Vec<f32>,
+    pub(super) fc1_lowest: Vec<f32>,
     sums: Vec<Vec<f64>>,
     squares: Vec<Vec<f64>>,
     pooled: Vec<f32>,
@@ -114,12 +119,12 @@ impl Ranges {
             pooled: Vec::new(),
         };
         for picture in pictures {
-            let mut calls = vec![0usize; taps];
+            let mut seen = vec![0usize; taps];
             let tokens = encoder.tokens_tapped(picture, &mut |id, data| {
                 let index = id.index(s.depth);
                 r.largest[index] = data.iter().fold(r.largest[index], |m, v| m.max(v.abs()));
-                let (first, width) = channels(s, id, calls[index]);
-                calls[index] += 1;
+                let (first, width) = channels(s, id, seen[index]);
+                seen[index] += data.len();
                 if id == TapId::Latents {
                     for row in data.chunks_exact(width) {
                         r.latents.iter_mut().zip(row).for_each(|(m, v)| *m = m.max(v.abs()));
@@ -167,57 +172,6 @@ impl Ranges {
             }
         }
         self.pooled.extend(other.pooled);
-    }
-}
-
-/// Histograms of some pictures, between the ranges of all.
-struct Histograms {
-    latents: Vec<Histogram>,
-    taps: Vec<Option<Histogram>>,
-}
-
-impl Histograms {
-    fn of(encoder: &FloatEncoder, ranges: &Ranges, pictures: &[&[u8]]) -> Self {
-        let s = &encoder.spec;
-        let taps = (0..s.taps()).map(|i| match TapId::from_index(i, s.depth) {
-            Some(TapId::Block(block, BlockStage::Gelu)) => {
-                Some(Histogram::new(ranges.largest[i] - ranges.gelu_lowest[block as usize]))
-            }
-            Some(TapId::Block(block, BlockStage::Fc1)) => {
-                Some(Histogram::new(ranges.largest[i] - ranges.fc1_lowest[block as usize]))
-            }
-            Some(TapId::Block(_, stage)) if RANGED.contains(&stage) => Some(Histogram::new(ranges.largest[i])),
-            _ => None,
-        });
-        let mut h =
-            Histograms { latents: ranges.latents.iter().map(|&m| Histogram::new(m)).collect(), taps: taps.collect() };
-        for picture in pictures {
-            encoder.tokens_tapped(picture, &mut |id, data| {
-                if id == TapId::Latents {
-                    for (k, histogram) in h.latents.iter_mut().enumerate() {
-                        histogram.add(data.iter().skip(k).step_by(s.rank as usize));
-                    }
-                }
-                let Some(histogram) = &mut h.taps[id.index(s.depth)] else { return };
-                let lowest = match id {
-                    TapId::Block(block, BlockStage::Gelu) => ranges.gelu_lowest[block as usize],
-                    TapId::Block(block, BlockStage::Fc1) => ranges.fc1_lowest[block as usize],
-                    _ => return histogram.add(data.iter()),
-                };
-                let shifted: Vec<f32> = data.iter().map(|v| v - lowest).collect();
-                histogram.add(shifted.iter());
-            });
-        }
-        h
-    }
-
-    fn merge(&mut self, other: &Histograms) {
-        self.latents.iter_mut().zip(&other.latents).for_each(|(a, b)| a.merge(b));
-        for (a, b) in self.taps.iter_mut().zip(&other.taps) {
-            if let (Some(a), Some(b)) = (a, b) {
-                a.merge(b);
-            }
-        }
     }
 }
 
@@ -322,23 +276,13 @@ pub fn calibrate(encoder: &FloatEncoder, pictures: &Split, out: &Output) -> Resu
     let histograms = histograms.ok_or_else(|| Error::new("there are no calibration pictures"))?;
     bar.finish_and_clear();
 
-    let fc1_ranges = (0..s.depth).map(|block| {
-        let histogram = &histograms.taps[TapId::Block(block, BlockStage::Fc1).index(s.depth)];
-        let lowest = ranges.fc1_lowest[usize::from(block)];
-        histogram.as_ref().map_or((-1.0, 1.0), |h| h.best_gelu_range(lowest))
-    });
-    let clips = histograms.taps.iter().enumerate().map(|(i, h)| match (h, TapId::from_index(i, s.depth)) {
-        (Some(h), Some(TapId::Block(_, BlockStage::Gelu))) => h.best_clip(254.0),
-        (Some(h), _) => h.best_clip(127.0),
-        (None, _) => 0.0,
-    });
     let rows = (all.len() * s.tokens() as usize) as f64;
     let (pooled_mean, pooled_deviation) = moments(&ranges.pooled, s.embedding() as usize);
     Ok(Statistics {
         pictures: all.len(),
-        latent_clips: histograms.latents.iter().map(|h| h.best_clip(127.0)).collect(),
-        clips: clips.collect(),
-        fc1_ranges: fc1_ranges.collect(),
+        latent_clips: histograms.latent_clips(),
+        clips: histograms.clips(s.depth),
+        fc1_ranges: histograms.fc1_ranges(s.depth, &ranges),
         largest: ranges.largest,
         gelu_lowest: ranges.gelu_lowest,
         means: ranges.sums.iter().map(|sums| sums.iter().map(|s| s / rows).collect()).collect(),

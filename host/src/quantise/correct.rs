@@ -3,7 +3,7 @@
 //! layer in order of computation, so that later layers see corrected inputs.
 
 use super::FloatEncoder;
-use super::build::{BlockScales, NORM_SCALE, Scales, build};
+use super::build::{BlockScales, EMBEDDING_SCALE, Scales, build, norm_scale};
 use super::calibrate::{Statistics, channels, clipped_means, moments, width_of};
 use super::factor::{bias_room, nearest, value};
 use super::layers::{LayerNoise, measure};
@@ -81,7 +81,7 @@ pub fn quantise(
     }
 
     let pooled = pooled(&desc, &streams)?;
-    set_head(&mut desc, &pooled);
+    set_head(&mut desc, &pooled, norm_scale(scales.last_norm));
     bar.inc(1);
     bar.finish_and_clear();
     let noise = measure(encoder, &desc, &scales, pictures, NOISE_PICTURES)?;
@@ -145,21 +145,21 @@ struct Sums<'a> {
     spec: &'a EncoderSpec,
     wanted: &'a [TapId],
     sums: Vec<Vec<i64>>,
-    calls: Vec<usize>,
+    /// Values of each wanted tap so far.
+    seen: Vec<usize>,
 }
 
 impl Tap for Sums<'_> {
     fn tap(&mut self, id: TapId, data: TapData<'_>) {
         let Some(at) = self.wanted.iter().position(|w| *w == id) else { return };
-        let (first, width) = channels(self.spec, id, self.calls[at]);
-        self.calls[at] += 1;
+        let (first, width) = channels(self.spec, id, self.seen[at]);
         let sums = &mut self.sums[at][first..first + width];
         let mut add = |i: usize, v: i64| sums[i % width] += v;
-        match data {
-            TapData::I8(v) => v.iter().enumerate().for_each(|(i, &v)| add(i, v.into())),
-            TapData::I16(v) => v.iter().enumerate().for_each(|(i, &v)| add(i, v.into())),
-            _ => {}
-        }
+        self.seen[at] += match data {
+            TapData::I8(v) => v.iter().enumerate().map(|(i, &v)| add(i, v.into())).count(),
+            TapData::I16(v) => v.iter().enumerate().map(|(i, &v)| add(i, v.into())).count(),
+            _ => 0,
+        };
     }
 }
 
@@ -175,7 +175,7 @@ where
     let one = |i: usize| -> Result<(Vec<i16>, Vec<Vec<i64>>)> {
         let mut stream = vec![0i16; s.tokens() as usize * s.width as usize];
         let mut work = aligned(encoder.work_bytes());
-        let mut tap = Sums { spec: s, wanted, sums: empty(), calls: vec![0; wanted.len()] };
+        let mut tap = Sums { spec: s, wanted, sums: empty(), seen: vec![0; wanted.len()] };
         step(&encoder, i, &mut stream, bytemuck::cast_slice_mut(&mut work), &mut tap)
             .map_err(|e| Error::new("the device engine refused a calibration picture").caused_by(e))?;
         Ok((stream, tap.sums))
@@ -227,8 +227,9 @@ fn pooled(desc: &ArtifactDesc, streams: &[Vec<i16>]) -> Result<Vec<f32>> {
     Ok(rows.concat())
 }
 
-/// Standardisation (rule 9): code = (pooled − mean) / deviation over ±5 deviations.
-fn set_head(desc: &mut ArtifactDesc, pooled: &[f32]) {
+/// Standardisation (rule 9): code = (pooled − mean) / deviation over ±5 deviations. `norm_scale` is the value of one code
+/// of the last LayerNorm, for the stored float moments.
+fn set_head(desc: &mut ArtifactDesc, pooled: &[f32], norm_scale: f64) {
     let s = desc.spec;
     let (mean, deviation) = moments(pooled, s.embedding() as usize);
     desc.head = mean
@@ -237,11 +238,11 @@ fn set_head(desc: &mut ArtifactDesc, pooled: &[f32]) {
         .map(|(&mean, &deviation)| {
             let bias = (-f64::from(mean)).round().clamp(-f64::from(ACC_LIMIT / 2), f64::from(ACC_LIMIT / 2)) as i32;
             // A component that never changes keeps code 0.
-            let factor = if deviation > 0.0 { 1.0 / (NORM_SCALE * f64::from(deviation)) } else { 0.0 };
+            let factor = if deviation > 0.0 { 1.0 / (EMBEDDING_SCALE * f64::from(deviation)) } else { 0.0 };
             (bias, nearest(factor))
         })
         .collect();
-    let unit = |c: usize| NORM_SCALE / f64::from(cell_tokens(&s, c) << pool_shift(s.pooled_tokens()));
+    let unit = |c: usize| norm_scale / f64::from(cell_tokens(&s, c) << pool_shift(s.pooled_tokens()));
     let halves = |v: &[f32]| -> Vec<u16> {
         v.iter().enumerate().map(|(c, &v)| f16::from_f64(f64::from(v) * unit(c)).to_bits()).collect()
     };

@@ -72,20 +72,22 @@ impl Quantise<'_> {
         let mut scale = largest / 127.0;
         loop {
             let factor = at_least(self.scale_in * scale / scale_out);
-            let exact = value(factor) * scale_out / self.scale_in; // the scale that the factor stands for, ≥ `scale`
+            // The scale that the factor stands for: ≥ `scale`, unless the factor is at its cap. A capped row saturates its
+            // output whatever its weights' size, so those are made smaller then, and the bias keeps what fits.
+            let exact = value(factor) * scale_out / self.scale_in;
+            let capped = value(factor) >= MAX_FACTOR * (1.0 - 1.0 / 8192.0);
+            let divisor = if capped { exact.max(scale) } else { exact };
             let weights: Vec<i8> =
-                row.iter().map(|&w| (f64::from(w) / exact).round().clamp(-127.0, 127.0) as i8).collect();
+                row.iter().map(|&w| (f64::from(w) / divisor).round().clamp(-127.0, 127.0) as i8).collect();
             let magnitude: i64 = weights.iter().map(|&w| i64::from(w).abs()).sum();
             let total: i64 = weights.iter().map(|&w| i64::from(w)).sum();
             let wanted = bias / (self.scale_in * exact) + self.offset * total as f64;
             let room = i64::from(ACC_LIMIT) - self.top * magnitude;
-            let capped = value(factor) >= MAX_FACTOR * (1.0 - 1.0 / 8192.0);
-            if (wanted.abs() <= room as f64 && room >= 0) || capped {
-                // A capped row saturates its output whatever the bias: keep what fits.
-                let bias = (wanted.round() as i64).clamp(-room.max(0), room.max(0)) as i32;
+            if room >= 0 && (wanted.abs() <= room as f64 || capped) {
+                let bias = (wanted.round() as i64).clamp(-room, room) as i32;
                 return (factor, weights, bias);
             }
-            scale = (exact * 1.1).max(MIN_FACTOR * scale_out / self.scale_in);
+            scale = (divisor * 1.1).max(MIN_FACTOR * scale_out / self.scale_in);
         }
     }
 }
@@ -123,6 +125,17 @@ mod tests {
             let q = Quantise { dense: &dense, scale_in: 0.04, scale_out: &|_| 0.01, offset, top: 127 }.run();
             prop_assert!(bias_room(&q, 0, 127) >= i64::from(q.bias[0]).abs());
             prop_assert!(q.weights.iter().all(|&w| w > -128));
+        }
+    }
+
+    /// Weights so large that the factor is at its cap, in rows so long that 127·Σ|w| alone exceeds rule 2's bound.
+    #[test]
+    fn long_rows_at_the_cap_obey_rule_2() {
+        for inputs in [520, 600, 2000] {
+            let dense = Dense { inputs, outputs: 1, weights: vec![3000.0; inputs], bias: vec![-38.0] };
+            let q = Quantise { dense: &dense, scale_in: 0.04, scale_out: &|_| 0.01, offset: 47.0, top: 127 }.run();
+            assert!(bias_room(&q, 0, 127) >= i64::from(q.bias[0]).abs());
+            assert!(q.weights.iter().all(|&w| w > 0));
         }
     }
 

@@ -13,6 +13,7 @@ mod equalise;
 mod factor;
 mod float;
 mod fold;
+mod histograms;
 mod layers;
 mod range;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The devices that `--device` names, and what each needs to run.
 
+use super::probe::Chip;
+use super::serial::SerialLine;
 use crate::{Error, Result};
 use ldae_device::kernels::{Choice, Family};
 use ldae_shared::format::Layout;
@@ -107,7 +109,7 @@ pub static BOARDS: [Board; 8] = [
 ];
 
 /// Where the encoder runs to be compared with this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Device {
     /// The engine in this process once more, on the fastest kernel of this machine.
     Host,
@@ -117,6 +119,10 @@ pub enum Device {
     Std,
     /// A board in QEMU.
     Qemu(&'static Board),
+    /// A board on a serial port, with its firmware and artifact in flash.
+    Serial(SerialLine),
+    /// A board on a debug probe, flashed here.
+    Probe(&'static Chip),
 }
 
 /// What `--device` takes for every emulated core.
@@ -153,8 +159,9 @@ impl Device {
     pub fn names() -> String {
         let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.name));
         let kernels = kernels().map(|k| format!("host:{}", k.name()));
+        let others = ["serial:PORT", "probe:CHIP"].map(str::to_owned);
         let fixed = ["host", "std", ALL_KERNELS, ALL].map(str::to_owned);
-        fixed.into_iter().chain(kernels).chain(boards).collect::<Vec<_>>().join(", ")
+        fixed.into_iter().chain(kernels).chain(boards).chain(others).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -169,6 +176,12 @@ impl FromStr for Device {
         if let Some(kernel) = name.strip_prefix("host:").and_then(|name| kernels().find(|k| k.name() == name)) {
             return Ok(Device::Kernel(kernel));
         }
+        if let Some(line) = name.strip_prefix("serial:") {
+            return SerialLine::parse(line).map(Device::Serial);
+        }
+        if let Some(chip) = name.strip_prefix("probe:") {
+            return Chip::parse(chip).map(Device::Probe);
+        }
         let name = name.strip_prefix("qemu:").unwrap_or(name);
         BOARDS
             .iter()
@@ -181,13 +194,16 @@ impl FromStr for Device {
 impl Device {
     /// Weight layout that the device's kernels read.
     pub fn layout(&self) -> Layout {
+        let of_core = |core| {
+            let family = crate::pack::family(core).filter(|family| crate::pack::WITH_KERNELS.contains(family));
+            family.map_or(Layout::Canonical, Family::layout)
+        };
         match self {
             Device::Host => crate::pack::host_layout(),
             Device::Kernel(kernel) => kernel.family().layout(),
-            Device::Std => Layout::Canonical,
-            Device::Qemu(board) => crate::pack::family(board.core)
-                .filter(|family| crate::pack::WITH_KERNELS.contains(family))
-                .map_or(Layout::Canonical, Family::layout),
+            Device::Std | Device::Serial(_) => Layout::Canonical,
+            Device::Qemu(board) => of_core(board.core),
+            Device::Probe(chip) => of_core(chip.core),
         }
     }
 }
@@ -199,6 +215,8 @@ impl fmt::Display for Device {
             Device::Kernel(kernel) => write!(f, "host:{}", kernel.name()),
             Device::Std => f.write_str("std"),
             Device::Qemu(board) => write!(f, "qemu:{}", board.name),
+            Device::Serial(line) => write!(f, "serial:{line}"),
+            Device::Probe(chip) => write!(f, "probe:{}", chip.name),
         }
     }
 }
@@ -209,7 +227,12 @@ mod tests {
 
     #[test]
     fn names_are_read_with_and_without_the_emulator() {
-        for name in Device::names().split(", ").filter(|n| ![ALL, ALL_KERNELS].contains(n)) {
+        let ports = ["serial:/dev/ttyACM0", "serial:COM3@921600", "probe:RP2040"];
+        for name in Device::names()
+            .split(", ")
+            .filter(|n| ![ALL, ALL_KERNELS].contains(n) && !n.ends_with("PORT") && !n.ends_with("CHIP"))
+            .chain(ports)
+        {
             assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
         }
         assert_eq!("cortex-m7".parse::<Device>().unwrap().to_string(), "qemu:cortex-m7");

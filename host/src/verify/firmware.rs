@@ -4,6 +4,7 @@
 //! (component rust-src), `core` is built along with the firmware. Without either the error says what to install.
 
 use super::device::{Board, Device};
+use super::probe::Chip;
 use crate::cli::Output;
 use crate::error::Context;
 use crate::{Error, Result};
@@ -36,7 +37,8 @@ enum CoreLibrary {
 pub fn program(device: &Device, program: &str, place: Option<&Path>, out: &Output) -> Result<PathBuf> {
     let (package, target) = match device {
         Device::Qemu(Board { package, target, .. }) => (*package, Some(*target)),
-        Device::Std | Device::Host | Device::Kernel(_) => (STD_PACKAGE, None),
+        Device::Probe(chip) => (chip.package, Some(chip.target)),
+        Device::Std | Device::Host | Device::Kernel(_) | Device::Serial(_) => (STD_PACKAGE, None),
     };
     let place = folder(place)?;
     let finished = under(&place.join(package), target, program);
@@ -48,7 +50,22 @@ pub fn program(device: &Device, program: &str, place: Option<&Path>, out: &Outpu
         return Err(Error::new(format!("no firmware for {device} in {}", place.display()))
             .hint("give the folder firmware-examples, or a folder with PACKAGE/TARGET/release/verify"));
     }
-    build(&device.to_string(), &place, package, target, program, out)
+    build(&device.to_string(), &place, package, target, program, None, out)
+}
+
+/// The program [`VERIFY`] of a board package, built with `artifact` inside.
+///
+/// # Errors
+/// No firmware is found, the target is not installed, or the build fails.
+pub fn with_artifact(chip: &Chip, artifact: &[u8], place: Option<&Path>, out: &Output) -> Result<PathBuf> {
+    let place = folder(place)?;
+    // Beside the program that it goes into; cargo builds again only when its time changes.
+    let file = target_folder(&place, "firmware", chip.package)?.join("artifact.ldae");
+    if std::fs::read(&file).ok().as_deref() != Some(artifact) {
+        crate::atomic::write(&file, artifact)?;
+    }
+    let device = format!("probe:{}", chip.name);
+    build(&device, &place, chip.package, Some(chip.target), VERIFY, Some(&file), out)
 }
 
 /// The folder firmware-examples: the one given, or that of the environment variable, or the one near this program.
@@ -84,6 +101,7 @@ fn build(
     package: &str,
     target: Option<&str>,
     program: &str,
+    artifact: Option<&Path>,
     out: &Output,
 ) -> Result<PathBuf> {
     let source = place.join(package);
@@ -93,6 +111,9 @@ fn build(
     }
     let mut command = cargo(&source, &output);
     command.args(["--bin", program]);
+    if let Some(artifact) = artifact {
+        command.env("LDAE_ARTIFACT", artifact); // see firmware-examples/app/build.rs
+    }
     if let Some(target) = target {
         command.args(["--target", target]);
         if core_library(target)? == CoreLibrary::FromSource {

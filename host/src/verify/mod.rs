@@ -12,20 +12,26 @@ pub(crate) mod answer;
 mod compare;
 pub(crate) mod device;
 pub(crate) mod firmware;
+mod link;
 mod pictures;
+mod probe;
 pub(crate) mod reference;
 mod report;
+mod serial;
 pub(crate) mod session;
 
 pub use answer::{Answer, AnswerError};
 pub use device::{BOARDS, Board, Device};
 pub use firmware::FIRMWARE_VARIABLE;
 pub use pictures::Pictures;
+pub use probe::{CHIPS, Chip};
 pub use report::{ArtifactId, DeviceReport, Difference, NotRun, ValueDifference, Verdict, VerifyReport};
+pub use serial::SerialLine;
 
 use crate::cli::Output;
 use crate::{Error, Result};
 use ldae_shared::crc::crc32;
+use ldae_shared::format::Layout;
 use ldae_shared::parity::{Request, TapWanted};
 use reference::{Kernels, Reference};
 use session::{Job, Ran};
@@ -66,7 +72,7 @@ impl Default for Options {
 struct Ready<'a> {
     device: &'a Device,
     board: String,
-    /// None for the host itself.
+    /// None for the host itself and for boards that run already.
     program: Option<PathBuf>,
     /// The artifact in the order that the device's kernel reads.
     image: Vec<u8>,
@@ -147,11 +153,14 @@ fn prepare<'a>(
     options: &Options,
     out: &Output,
 ) -> Result<Ready<'a>> {
-    let image = |bytes: &[u8]| {
-        if options.portable { Ok(bytes.to_vec()) } else { crate::pack::to_layout(bytes, device.layout()) }
+    // A canonical artifact goes out as it is: the device shall find what is wrong with a damaged one.
+    let layout = if options.portable { Layout::Canonical } else { device.layout() };
+    let image = |bytes: &[u8]| match layout {
+        Layout::Canonical => Ok(bytes.to_vec()),
+        layout => crate::pack::to_layout(bytes, layout),
     };
     let expected = image(expected)?;
-    // What is damaged cannot be packed, and goes as it is: the device must notice.
+    // What is damaged cannot be packed, and goes as it is.
     let image = image(on_device).unwrap_or_else(|_| on_device.to_vec());
     if let Device::Qemu(board) = device
         && image.len() > board.artifact_room
@@ -163,8 +172,11 @@ fn prepare<'a>(
     }
     let board = session::describe(device)?;
     let program = match device {
-        Device::Host | Device::Kernel(_) => None,
-        _ => Some(firmware::program(device, firmware::VERIFY, options.firmware.as_deref(), out)?),
+        Device::Host | Device::Kernel(_) | Device::Serial(_) => None,
+        Device::Probe(chip) => Some(chip.program(&image, options.firmware.as_deref(), out)?),
+        Device::Std | Device::Qemu(_) => {
+            Some(firmware::program(device, firmware::VERIFY, options.firmware.as_deref(), out)?)
+        }
     };
     Ok(Ready { device, board, program, image, image_crc: crc32(&expected) })
 }
@@ -213,23 +225,42 @@ impl Check<'_> {
 
     /// One device: run, compare, and where it differs, look closer.
     fn one(&self, ready: &Ready<'_>, progress: &(dyn Fn(u64) + Sync)) -> Result<DeviceReport> {
-        let ran = match &ready.program {
-            Some(program) => session::run(
-                ready.device,
-                program,
-                &self.job(&ready.image, &self.pictures.pixels, None),
-                self.patience,
-                progress,
-            )?,
+        let job = self.job(&ready.image, &self.pictures.pixels, None);
+        let ran = match self.ask(ready, &job, progress)? {
+            Some(ran) => ran,
             None => in_process(&ready.image, &self.pictures.pixels, kernels(ready.device))?,
         };
         let (device, board) = (ready.device.to_string(), ready.board.clone());
         let names = &self.pictures.names;
-        let mut report = compare::compare(device, board, &ran, &self.reference, ready.image_crc, names);
+        let image_crc = self.expected_crc(ready, &ran);
+        let mut report = compare::compare(device, board, &ran, &self.reference, image_crc, names);
         if let Some(first) = &mut report.first_difference {
             first.at = self.locate(ready, first)?;
         }
         Ok(report)
+    }
+
+    /// CRC-32 that the device's artifact should have. What lies in the flash of a board on a serial port may be in any
+    /// layout.
+    fn expected_crc(&self, ready: &Ready<'_>, ran: &Ran) -> u32 {
+        let found = ran.answer.identity.as_ref().map(|i| i.artifact_crc);
+        let packed = |target: &crate::pack::Target| {
+            crate::pack::to_layout(self.artifact, target.family.layout())
+                .is_ok_and(|image| Some(crc32(&image)) == found)
+        };
+        match (ready.device, found) {
+            (Device::Serial(_), Some(found)) if crate::pack::TARGETS.iter().any(packed) => found,
+            _ => ready.image_crc,
+        }
+    }
+
+    /// What the device answers; none for the host itself.
+    fn ask(&self, ready: &Ready<'_>, job: &Job<'_>, progress: &(dyn Fn(u64) + Sync)) -> Result<Option<Ran>> {
+        match (ready.device, &ready.program) {
+            (Device::Serial(line), _) => line.run(job, self.patience, progress).map(Some),
+            (device, Some(program)) => session::run(device, program, job, self.patience, progress).map(Some),
+            (_, None) => Ok(None),
+        }
     }
 
     fn job<'j>(&self, image: &'j [u8], pixels: &'j [u8], wanted: Option<TapWanted>) -> Job<'j> {
@@ -247,11 +278,9 @@ impl Check<'_> {
         let Some(tap) = first.tap else { return Ok(None) };
         let picture = &self.pictures.pixels[first.picture * self.picture_bytes..][..self.picture_bytes];
         let (element, host) = reference::tap_bytes(self.artifact, picture, tap, Kernels::Portable)?;
-        let device = match &ready.program {
-            Some(program) => {
-                let job = self.job(&ready.image, picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
-                session::run(ready.device, program, &job, self.patience, &|_| {})?.answer.tap_bytes
-            }
+        let job = self.job(&ready.image, picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
+        let device = match self.ask(ready, &job, &|_| {})? {
+            Some(ran) => ran.answer.tap_bytes,
             None => reference::tap_bytes(&ready.image, picture, tap, kernels(ready.device))?.1,
         };
         Ok(compare::locate(&element.values(&host), &element.values(&device)))

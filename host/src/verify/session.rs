@@ -45,7 +45,14 @@ pub struct Ran {
 /// # Errors
 /// The emulator is missing.
 pub fn describe(device: &Device) -> Result<String> {
-    let Device::Qemu(board) = device else { return Ok(format!("this machine ({})", std::env::consts::ARCH)) };
+    let board = match device {
+        Device::Qemu(board) => board,
+        Device::Serial(line) => return Ok(format!("on the serial port {}, {} baud", line.port, line.baud)),
+        Device::Probe(chip) => return chip.describe(),
+        Device::Host | Device::Kernel(_) | Device::Std => {
+            return Ok(format!("this machine ({})", std::env::consts::ARCH));
+        }
+    };
     let missing = |e: std::io::Error| {
         let package = board.emulator_package;
         Error::new(format!("{device} needs the emulator {}, which is not installed", board.emulator))
@@ -88,7 +95,8 @@ pub fn run(
     let errors = console.try_clone().context(|| "cannot write console.txt")?;
     let mut command = match device {
         Device::Qemu(board) => emulator(board, program, job),
-        Device::Std | Device::Host | Device::Kernel(_) => Command::new(program),
+        Device::Probe(chip) => chip.command(program),
+        Device::Std | Device::Host | Device::Kernel(_) | Device::Serial(_) => Command::new(program),
     };
     command.current_dir(folder.path()).stdin(Stdio::null()).stdout(console).stderr(errors);
     let started = Instant::now();

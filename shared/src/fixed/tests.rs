@@ -73,11 +73,19 @@ proptest! {
     }
 }
 
+/// Both ends, the default and one between.
+const RANGES: [u8; 4] = [16, 80, 109, 255];
+
 fn check_norm(xs: &[i16]) -> Result<(), TestCaseError> {
+    RANGES.iter().try_for_each(|&sixteenths| check_norm_over(xs, NormRange::new(sixteenths).unwrap()))
+}
+
+fn check_norm_over(xs: &[i16], range: NormRange) -> Result<(), TestCaseError> {
     let w = xs.len() as f64;
+    let per_deviation = 127.0 * 16.0 / range.sixteenths() as f64; // codes
     let sum: i32 = xs.iter().map(|&x| x as i32).sum();
     let squares: u64 = xs.iter().map(|&x| (x as i64 * x as i64) as u64).sum();
-    let token = norm_token(sum, squares, NonZeroU32::new(xs.len() as u32).unwrap());
+    let token = norm_token(sum, squares, NormScale::new(NonZeroU32::new(xs.len() as u32).unwrap(), range));
     let mean = sum as f64 / w;
     let v = w * squares as f64 - (sum as f64) * (sum as f64);
     let exact_v = xs.len() as i128 * squares as i128 - sum as i128 * sum as i128;
@@ -89,9 +97,9 @@ fn check_norm(xs: &[i16]) -> Result<(), TestCaseError> {
     prop_assert!(token.factor.is_some());
     let sd = v.sqrt() / w;
     for &x in xs {
-        let exact = ((x as f64 - mean) / sd * 127.0 / 5.0).clamp(-127.0, 127.0);
+        let exact = ((x as f64 - mean) / sd * per_deviation).clamp(-127.0, 127.0);
         // 2^-14 of the value (factor), half a mean128 step over 128 deviations, half a code.
-        let slack = 0.5 + exact.abs() / 8192.0 + 25.4 / (128.0 * sd) * 0.51 + 1e-6;
+        let slack = 0.5 + exact.abs() / 8192.0 + per_deviation / (128.0 * sd) * 0.51 + 1e-6;
         prop_assert!(
             (token.apply(x) as f64 - exact).abs() <= slack,
             "{x}: {} against {exact}, sd {sd}",
@@ -109,12 +117,26 @@ fn norm_extremes_keep_the_factor_in_range() {
         for (sum, squares) in
             [(1i32, 1u64), (((width / 2) as i32) * 32767 - ((width - width / 2) as i32) * 32768, (width as u64) << 30)]
         {
-            let token = norm_token(sum, squares.max(1), w);
-            if width > 1 {
-                assert!(token.factor.is_some());
+            for sixteenths in RANGES {
+                let range = NormRange::new(sixteenths).unwrap();
+                let token = norm_token(sum, squares.max(1), NormScale::new(w, range));
+                if width > 1 {
+                    // The shift was not clamped: the factor is the one that the variance asks for.
+                    let v = width as f64 * squares as f64 - (sum as f64).powi(2);
+                    let exact = 127.0 * 16.0 * width as f64 / (128.0 * range.sixteenths() as f64 * v.sqrt());
+                    let factor = token.factor.unwrap();
+                    let real = factor.m() as f64 / 2f64.powi(8 + factor.t() as i32);
+                    assert!((real / exact - 1.0).abs() < 1.0 / 8192.0, "{width} {sixteenths}: {real} {exact}");
+                }
             }
         }
     }
+}
+
+#[test]
+fn ranges_below_one_deviation_are_refused() {
+    assert!((0..16).all(|r| NormRange::new(r).is_none()));
+    assert!((16..=255).all(|r| NormRange::new(r).is_some_and(|n| n.sixteenths() == r)));
 }
 
 #[test]

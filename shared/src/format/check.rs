@@ -4,7 +4,7 @@ use super::layout::{self, CHANNEL, FACTOR, GELU_TABLE, SOFTMAX_TABLE, pad4};
 use super::packed::{Layout, MAX_HEADER, PADDING, PanelFacts};
 use super::view::Cursor;
 use super::{Artifact, ENTRY, FormatError, HEADER, Preprocess, TestVectors, kind};
-use crate::fixed::{ACC_LIMIT, Factor, pool_shift};
+use crate::fixed::{ACC_LIMIT, Factor, NormRange, pool_shift};
 use crate::spec::{EncoderSpec, Pooling};
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Artifact<'_>, FormatError> {
@@ -27,6 +27,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Artifact<'_>, FormatError> {
         check_block(&mut at, &spec)?;
     }
     check_head(head, &spec)?;
+    let norms = sections.optional(kind::NORMS).map(|s| check_norms(s, &spec)).transpose()?;
 
     let provenance = match sections.optional(kind::PROVENANCE) {
         None => "",
@@ -51,6 +52,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Artifact<'_>, FormatError> {
         front: front.bytes,
         blocks: blocks.bytes,
         head: head.bytes,
+        norms: norms.unwrap_or(&[]),
         standardisation: standardisation.map(|s| s.bytes),
         pca_basis: pca_basis.map(|s| s.bytes),
         provenance,
@@ -151,7 +153,7 @@ fn table(bytes: &[u8]) -> Result<(Sections<'_>, Layout), FormatError> {
         if kind <= last_kind || flags > 1 || reserved != 0 || offset != next || !length.is_multiple_of(4) {
             return Err(malformed);
         }
-        let known_required = matches!(kind, kind::SPEC..=kind::HEAD);
+        let known_required = kind::is_required(kind);
         let known_optional = matches!(kind, kind::STANDARDISATION | kind::PCA_BASIS | kind::PROVENANCE | kind::VECTORS);
         if required && !known_required {
             return Err(if known_optional { malformed } else { FormatError::UnknownRequired { kind } });
@@ -249,7 +251,7 @@ impl<'a> Walk<'a> {
     /// A packed layer: values as in a canonical one, headers and padding as they imply.
     fn panels(&mut self, outputs: u32, inputs: u32, top: u32) -> Result<(), FormatError> {
         let (layout, mut at) = (self.layout, self.at());
-        let panel_bytes = layout.panel_bytes(inputs as usize);
+        let panel_bytes = layout.panel_bytes(inputs as usize).max(1);
         let panels = self.take(layout.linear_bytes(outputs, inputs))?;
         let mut left = outputs as usize;
         for panel in panels.chunks_exact(panel_bytes) {
@@ -358,4 +360,17 @@ fn check_head(section: Section<'_>, s: &EncoderSpec) -> Result<(), FormatError> 
         }
     }
     Ok(())
+}
+
+/// One range a LayerNorm, then zeros.
+fn check_norms<'a>(section: Section<'a>, s: &EncoderSpec) -> Result<&'a [u8], FormatError> {
+    let count = layout::norms(s);
+    let section = section.exactly(pad4(count as u64))?;
+    let at = |i: usize| FormatError::Field { at: section.offset + i as u32 };
+    let (ranges, pad) = section.bytes.split_at_checked(count).ok_or(at(0))?;
+    match ranges.iter().position(|&r| NormRange::new(r).is_none()) {
+        Some(i) => Err(at(i)),
+        None if pad.iter().any(|&b| b != 0) => Err(at(count)),
+        None => Ok(ranges),
+    }
 }

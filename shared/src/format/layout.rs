@@ -55,3 +55,8 @@ pub const fn block_bytes(s: &EncoderSpec, layout: Layout) -> u64 {
 pub const fn head_bytes(s: &EncoderSpec) -> u64 {
     s.embedding() as u64 * CHANNEL
 }
+
+/// LayerNorms: two a block, and the last.
+pub const fn norms(s: &EncoderSpec) -> usize {
+    2 * s.depth as usize + 1
+}

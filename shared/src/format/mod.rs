@@ -60,10 +60,17 @@ pub mod kind {
     pub const STANDARDISATION: u16 = 6;
     /// Float (f16) patch-PCA basis for reconstruction; optional.
     pub const PCA_BASIS: u16 = 7;
+    /// Range of every LayerNorm's codes; absent when all are ±5, required to be understood when present.
+    pub const NORMS: u16 = 8;
     /// `key=value` lines; optional.
     pub const PROVENANCE: u16 = 9;
     /// Pictures with the CRC of every tap and the embedding; optional.
     pub const VECTORS: u16 = 10;
+
+    /// True for the kinds that change what an encoder computes: a reader that does not know one refuses the file.
+    pub const fn is_required(kind: u16) -> bool {
+        matches!(kind, SPEC..=HEAD | NORMS)
+    }
 }
 
 /// Why bytes are not an artifact that this code runs. `at` is the byte offset of the first offence.

@@ -1,7 +1,7 @@
 //! Valid artifacts with random or extreme contents, for any shape: tests, fuzzing and benchmarks need no training.
 
-use super::{ArtifactDesc, BlockDesc, LinearDesc};
-use crate::fixed::{ACC_LIMIT, Factor, pool_shift};
+use super::{ArtifactDesc, BlockDesc, LinearDesc, layout};
+use crate::fixed::{ACC_LIMIT, Factor, NormRange, pool_shift};
 use crate::noise::{Purpose, Stream};
 use crate::spec::EncoderSpec;
 use alloc::string::String;
@@ -32,6 +32,7 @@ impl ArtifactDesc {
         let blocks = (0..spec.depth).map(|_| g.block(w, hidden, spec.head_width() as usize)).collect();
         let tokens = spec.pooled_tokens();
         let head = (0..spec.embedding()).map(|_| g.head(tokens)).collect();
+        let norms = (0..layout::norms(&spec)).filter_map(|_| g.norm()).collect();
         ArtifactDesc {
             spec,
             time_step: 10,
@@ -41,6 +42,7 @@ impl ArtifactDesc {
             positions,
             blocks,
             head,
+            norms,
             standardisation: Vec::new(),
             pca_basis: Vec::new(),
             provenance: String::from("origin=synthetic\n"),
@@ -140,6 +142,14 @@ impl Generator {
             gelu,
             fc2: self.linear(w, hidden, 25.0, 127, 800.0),
         }
+    }
+
+    /// Ranges around ±5 and, where everything saturates, the narrowest.
+    fn norm(&mut self) -> Option<NormRange> {
+        NormRange::new(match self.fill {
+            Fill::Random | Fill::OneHot => 64 + self.stream.below(48) as u8,
+            Fill::Extreme | Fill::ExtremeNegative => 16,
+        })
     }
 
     fn head(&mut self, tokens: u32) -> (i32, Factor) {

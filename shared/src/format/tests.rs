@@ -2,6 +2,7 @@
 //! still parse is tested where the engine is (device/tests/mutations.rs).
 
 use super::*;
+use crate::fixed::NormRange;
 use crate::spec::{EncoderSpec, Pooling};
 use alloc::vec::Vec;
 use proptest::prelude::*;
@@ -75,6 +76,8 @@ fn round_trip() {
         assert_eq!((0..=255).map(|i| block.softmax(i)).collect::<Vec<_>>(), d.softmax);
         assert_eq!((0..=255u8).map(|i| block.gelu(i as i8)).collect::<Vec<_>>(), d.gelu);
     }
+    let norms = a.blocks().flat_map(|b| b.norms).chain([a.head().norm]);
+    assert_eq!(norms.collect::<Vec<_>>(), d.norms);
     let heads = a.head().channels.iter().map(|c| (c.bias, crate::fixed::Factor::new(c.m, c.t).unwrap()));
     assert_eq!(heads.collect::<Vec<_>>(), d.head);
     assert_eq!(a.standardisation(0), Some((0x3C00, 0x3C00)));
@@ -83,6 +86,23 @@ fn round_trip() {
     assert_eq!((a.vectors().len(), v.norm2, v.pixels.len(), v.codes[0] as i8), (1, 108, 16, -3));
     assert!(v.crcs().all(|c| c == 7));
     assert_eq!(b, d.write(|_| [0xAB; 32]).unwrap(), "writing is deterministic");
+}
+
+#[test]
+fn layer_norm_ranges() {
+    let mut d = desc();
+    d.norms.clear();
+    let b = d.write(|_| [0; 32]).unwrap();
+    let a = Artifact::parse(&b).unwrap();
+    assert!(a.blocks().flat_map(|b| b.norms).chain([a.head().norm]).all(|r| r == NormRange::FIVE), "the default");
+    d.norms.push(NormRange::FIVE);
+    assert_eq!(d.write(|_| [0; 32]), Err(WriteError::Shape { part: "the LayerNorm ranges" }));
+    // Three ranges and a zero.
+    let norms = section(kind::NORMS);
+    let refused = |at: usize, value: u8| Artifact::parse(&with(at, &[value])).unwrap_err();
+    assert_eq!(refused(norms + 1, 15), FormatError::Field { at: norms as u32 + 1 });
+    assert_eq!(refused(norms + 3, 16), FormatError::Field { at: norms as u32 + 3 });
+    assert!(Artifact::parse(&with(norms + 2, &[255])).is_ok());
 }
 
 #[test]
@@ -141,7 +161,7 @@ fn section_table_faults() {
     malformed(with(entry + 8, &[0xFF, 0xFF, 0xFF, 0xFF])); // length beyond the file
     malformed(with(entry + 8, &[17, 0, 0, 0])); // no multiple of four
     malformed(with(entry + 12, &[1, 0, 0, 0])); // reserved
-    let last = HEADER + 8 * ENTRY; // VECTORS
+    let last = HEADER + 9 * ENTRY; // VECTORS
     assert_eq!(with(last, &[10, 0]), bytes());
     assert!(Artifact::parse(&with(last, &[200, 0])).is_ok(), "an unknown optional section is skipped");
     let mut b = with(last, &[200, 0]);

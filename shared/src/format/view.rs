@@ -2,7 +2,7 @@
 //! format says; they contain no panicking operation either way (a short slice would read as empty).
 
 use super::{FormatError, Layout, check, layout};
-use crate::fixed::Factor;
+use crate::fixed::{Factor, NormRange};
 use crate::spec::EncoderSpec;
 
 /// A validated artifact over borrowed bytes.
@@ -16,6 +16,8 @@ pub struct Artifact<'a> {
     pub(super) front: &'a [u8],
     pub(super) blocks: &'a [u8],
     pub(super) head: &'a [u8],
+    /// Checked ranges, two a block and the last; empty when all are ±5.
+    pub(super) norms: &'a [u8],
     pub(super) standardisation: Option<&'a [u8]>,
     pub(super) pca_basis: Option<&'a [u8]>,
     pub(super) provenance: &'a str,
@@ -38,8 +40,12 @@ impl<'a> Artifact<'a> {
     /// The first offence found, with its place.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let artifact = check::parse(bytes)?;
-        let aligned = bytes.as_ptr().addr().is_multiple_of(artifact.layout.align() as usize);
-        if aligned || artifact.layout.is_canonical() { Ok(artifact) } else { Err(FormatError::Misaligned) }
+        if artifact.is_aligned() { Ok(artifact) } else { Err(FormatError::Misaligned) }
+    }
+
+    /// True where kernels may read the bytes: a packed artifact lies at a multiple of 16 in memory.
+    pub fn is_aligned(&self) -> bool {
+        self.layout.is_canonical() || self.bytes.as_ptr().addr().is_multiple_of(self.layout.align() as usize)
     }
 
     /// [`Artifact::parse`] for reading only, without the alignment that kernels need.
@@ -101,14 +107,17 @@ impl<'a> Artifact<'a> {
 
     /// Blocks in order.
     pub fn blocks(&self) -> impl ExactSizeIterator<Item = Block<'a>> + use<'a> {
-        let (spec, layout) = (self.spec, self.layout);
+        let (spec, layout, norms) = (self.spec, self.layout, self.norms);
         let bytes = (layout::block_bytes(&spec, layout) as usize).max(1);
-        self.blocks.chunks_exact(bytes).map(move |b| Block::read(b, &spec, layout))
+        self.blocks.chunks_exact(bytes).enumerate().map(move |(i, b)| Block {
+            norms: [norm_range(norms, 2 * i), norm_range(norms, 2 * i + 1)],
+            ..Block::read(b, &spec, layout)
+        })
     }
 
     /// Standardisation of the embedding.
     pub fn head(&self) -> Head<'a> {
-        Head { channels: Channels(self.head) }
+        Head { norm: norm_range(self.norms, layout::norms(&self.spec) - 1), channels: Channels(self.head) }
     }
 
     /// Float mean and deviation (f16 bits) of component `i` of the pooled embedding, if stored.
@@ -140,7 +149,7 @@ impl<'a> Artifact<'a> {
         let bytes = self.bytes;
         self.sections().map(move |(kind, offset, length)| {
             let body = bytes.get(offset as usize..).and_then(|b| b.get(..length as usize)).unwrap_or(&[]);
-            (kind, matches!(kind, super::kind::SPEC..=super::kind::HEAD), body)
+            (kind, super::kind::is_required(kind), body)
         })
     }
 
@@ -154,6 +163,11 @@ impl<'a> Artifact<'a> {
             (kind, offset, length)
         })
     }
+}
+
+/// Range `i` of a checked list; ±5 where none is stated.
+fn norm_range(norms: &[u8], i: usize) -> NormRange {
+    norms.get(i).and_then(|&sixteenths| NormRange::new(sixteenths)).unwrap_or(NormRange::FIVE)
 }
 
 /// Front end: patch (P) → latents (K) → stream (W), plus positions.
@@ -177,6 +191,8 @@ impl<'a> Front<'a> {
 /// One transformer block.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a> {
+    /// Ranges of the LayerNorms before qkv and before fc1.
+    pub norms: [NormRange; 2],
     /// Queries, keys, values. Canonical: 3W×W (rows 0..W, W..2W, 2W..3W; heads contiguous inside each). Packed: queries,
     /// then keys and values of each head, every one a sequence of whole panels. See [`Block::queries`],
     /// [`Block::keys`], [`Block::head_values`].
@@ -217,7 +233,7 @@ impl<'a> Block<'a> {
         let gelu = c.part(layout, layout::GELU_TABLE);
         let fc2 = c.linear(layout, w, s.hidden());
         let (width, head_width) = (w as usize, s.head_width() as usize);
-        Block { qkv, logits, softmax, values, proj, fc1, gelu, fc2, width, head_width }
+        Block { norms: [NormRange::FIVE; 2], qkv, logits, softmax, values, proj, fc1, gelu, fc2, width, head_width }
     }
 
     /// The query layer W×W of all heads.
@@ -271,6 +287,8 @@ impl<'a> Block<'a> {
 /// Head: one channel record per embedding component.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
+    /// Range of the last LayerNorm.
+    pub norm: NormRange,
     /// Bias and factor of each component, applied to `pooled << shift`.
     pub channels: Channels<'a>,
 }

@@ -2,7 +2,7 @@
 
 use super::layout::{self, pad4};
 use super::{Artifact, ENTRY, FormatError, HEADER, Layout, kind};
-use crate::fixed::Factor;
+use crate::fixed::{Factor, NormRange};
 use crate::spec::EncoderSpec;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -71,6 +71,8 @@ pub struct ArtifactDesc {
     pub blocks: Vec<BlockDesc>,
     /// Bias and factor of each embedding component.
     pub head: Vec<(i32, Factor)>,
+    /// Range of every LayerNorm's codes, two a block and the last; empty for ±5.
+    pub norms: Vec<NormRange>,
     /// f16 bits of each component's mean, then of each component's deviation; empty for none.
     pub standardisation: Vec<u16>,
     /// f16 bits of the PCA basis K×P, the mean P and the scale; empty for none.
@@ -218,6 +220,14 @@ impl ArtifactDesc {
                 pad(&mut b);
                 add(kind, false, b);
             }
+        }
+        if !self.norms.is_empty() {
+            if self.norms.len() != layout::norms(s) {
+                return Err(WriteError::Shape { part: "the LayerNorm ranges" });
+            }
+            let mut b: Vec<u8> = self.norms.iter().map(|r| r.sixteenths()).collect();
+            pad(&mut b);
+            add(kind::NORMS, true, b);
         }
         if !self.provenance.is_empty() {
             let mut b = self.provenance.clone().into_bytes();

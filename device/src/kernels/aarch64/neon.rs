@@ -1,7 +1,7 @@
 //! Advanced SIMD: four channels to a register, sixteen in four.
 
-use super::rows::{self, Acc};
-use crate::kernels::dot::{Factors, Isa, dot_kernel};
+use super::rows::{self, Acc, Factors};
+use crate::kernels::dot::{Isa, dot_kernel};
 use crate::kernels::portable::Portable;
 use crate::kernels::{HeadRows, HeadShape, Input, Kernel as _};
 use core::arch::aarch64::*;
@@ -41,6 +41,7 @@ impl<const SDOT: bool> Isa for Neon<SDOT> {
     type Acc = Acc;
     type Input = int8x16_t;
     type Weights = [int8x16_t; 4];
+    type Factors = Factors;
 
     const OFFSET: i32 = 0;
     const PANELS: usize = 1;
@@ -96,12 +97,12 @@ impl<const SDOT: bool> Isa for Neon<SDOT> {
     }
 
     #[inline(always)]
-    unsafe fn factors(m: Acc, t: Acc) -> Factors<Acc> {
+    unsafe fn factors(m: Acc, t: Acc) -> Factors {
         unsafe { rows::factors(m, t) }
     }
 
     #[inline(always)]
-    unsafe fn scale(v: Acc, f: Factors<Acc>) -> Acc {
+    unsafe fn scale(v: Acc, f: Factors) -> Acc {
         unsafe { rows::scale(v, f) }
     }
 

@@ -1,6 +1,6 @@
 //! What both kernels share: rule 3 and stores on sixteen lanes in four registers.
 
-use crate::kernels::dot::{CHANNELS, Factors};
+use crate::kernels::dot::CHANNELS;
 use core::arch::aarch64::*;
 
 /// Sixteen i32.
@@ -17,19 +17,26 @@ unsafe fn word(from: *const u8) -> int32x4_t {
     unsafe { vreinterpretq_s32_u8(vld1q_u8(from)) }
 }
 
-/// m·2^15 and −t, as [`scale`] wants them.
+/// Rule 3 of sixteen channels: m·2^15 and −t, as [`scale`] wants them.
+#[derive(Clone, Copy)]
+pub(crate) struct Factors {
+    m: Acc,
+    t: Acc,
+}
+
+/// From m and t.
 #[inline(always)]
-pub(super) unsafe fn factors(m: Acc, t: Acc) -> Factors<Acc> {
+pub(super) unsafe fn factors(m: Acc, t: Acc) -> Factors {
     unsafe {
         let t = [vnegq_s32(t[0]), vnegq_s32(t[1]), vnegq_s32(t[2]), vnegq_s32(t[3])];
         let m = [vshlq_n_s32::<15>(m[0]), vshlq_n_s32::<15>(m[1]), vshlq_n_s32::<15>(m[2]), vshlq_n_s32::<15>(m[3])];
-        Factors { m, t, half: t }
+        Factors { m, t }
     }
 }
 
 /// Rule 3: SQDMULH gives ⌊2·(v·2^8)·(m·2^15) / 2^32⌋ = ⌊v·m/2^8⌋, a rounding shift the rest.
 #[inline(always)]
-pub(super) unsafe fn scale(v: Acc, f: Factors<Acc>) -> Acc {
+pub(super) unsafe fn scale(v: Acc, f: Factors) -> Acc {
     unsafe {
         [
             scale_four(v[0], f.m[0], f.t[0]),

@@ -118,8 +118,7 @@ global_asm!(
     .thumb
 
     .macro ldae_m3_token
-    ldrh  r4, [r0], #2
-    ldrh  r5, [r0], #6
+    ldrd  r4, r5, [r0], #16
     ldrsb r3, [r1]
     mla   r6, r4, r3, r6
     mla   r7, r5, r3, r7
@@ -170,8 +169,8 @@ ldae_two_lane_weighted:
     ldae_m3_queries 0
     ldrd  r0, r1, [sp]
     ldr   r3, [sp, #8]
-    adds  r0, #4
-    adds  r3, #4
+    adds  r0, #8
+    adds  r3, #8
     str   r3, [sp, #8]
     ldae_m3_queries 1
     add   sp, #12

@@ -181,10 +181,10 @@ global_asm!(
     .endm
 
     .macro ldae_rv_token at
-    lhu  a5, \at+0(a0)
-    lhu  a6, \at+2(a0)
-    lhu  a7, \at+4(a0)
-    lhu  t0, \at+6(a0)
+    lw   a5, \at+0(a0)
+    lw   a6, \at+4(a0)
+    lw   a7, \at+8(a0)
+    lw   t0, \at+12(a0)
     ldae_rv_column 0, s0, s1, s2, s3
     ldae_rv_column 1, s4, s5, s6, s7
     ldae_rv_column 2, s8, s9, s10, s11
@@ -229,10 +229,10 @@ ldae_two_lane_weighted:
     li   t6, 0
 1:
     ldae_rv_token 0
-    ldae_rv_token 8
     ldae_rv_token 16
-    ldae_rv_token 24
-    addi a0, a0, 32
+    ldae_rv_token 32
+    ldae_rv_token 48
+    addi a0, a0, 64
     bne  a0, a3, 1b
 
     sw   s0, 0(a4)

@@ -1,7 +1,8 @@
 //! Layout `helium`: Armv8.1-M vectors (Cortex-M55, M85).
 //!
-//! Header, 12 words: biases; the four [`high_factor`]s, for VRMULH; m·2^16 + t of the four channels. Body, for inputs k..k+16: sixteen bytes of
-//! each of the four channels in turn, one VMLADAVA operand each.
+//! Header, 12 words: biases; the four [`high_factor`]s for VRMULH, all zero where one of them does not exist; m·2^16 + t of
+//! the four channels. Body, for inputs k..k+16: sixteen bytes of each of the four channels in turn, one VMLADAVA operand
+//! each.
 
 use super::{PanelFacts, channel_of, high_factor, packed_factor, put_word, word};
 use crate::format::view::Channel;
@@ -22,9 +23,10 @@ pub(super) fn weight(panel: &[u8], c: usize, k: usize) -> i32 {
 }
 
 pub(super) fn put_header(facts: &PanelFacts, out: &mut [u8]) {
+    let high = facts.channels.iter().take(4).all(|ch| high_factor(*ch) != 0);
     for (c, ch) in facts.channels.iter().enumerate().take(4) {
         put_word(out, c, ch.bias);
-        put_word(out, 4 + c, high_factor(*ch));
+        put_word(out, 4 + c, if high { high_factor(*ch) } else { 0 });
         put_word(out, 8 + c, packed_factor(*ch));
     }
 }

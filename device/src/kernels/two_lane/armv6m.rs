@@ -1,0 +1,228 @@
+//! The two-lane products for Armv6-M (Cortex-M0, M0+). Arguments and results: [`super::products`].
+//!
+//! A pass holds four rows (two words an input) of one channel. Only r0 to r7 take part in most instructions, but ADD and
+//! MOV reach r8 to r14: those keep the sums. MULS overwrites an operand; input words are it, so that a weight serves both.
+
+use core::arch::global_asm;
+
+// Registers: r0 inputs, r1 r2 words of products, r3 r4 input words, r5 weights, r6 r7 four weights of this and of the other
+// channel (then one weight); sums (words, high lanes) of rows 0, 1: r8 r9, rows 2, 3: r10 r11; r12 2^15, lr end of the
+// inputs. Stack: job.
+global_asm!(
+    r#"
+    .syntax unified
+    .thumb
+
+    .macro ldae_m0_split
+    add   r8, r1
+    asrs  r1, r1, #16
+    add   r9, r1
+    add   r10, r2
+    asrs  r2, r2, #16
+    add   r11, r2
+    .endm
+
+    // One input, the first of a group; the weight is in \w.
+    .macro ldae_m0_first w
+    ldm   r0!, {{r1, r2}}
+    muls  r1, \w, r1
+    muls  r2, \w, r2
+    add   r1, r12
+    add   r2, r12
+    .endm
+
+    .macro ldae_m0_more w
+    ldm   r0!, {{r3, r4}}
+    muls  r3, \w, r3
+    muls  r4, \w, r4
+    adds  r1, r1, r3
+    adds  r2, r2, r4
+    .endm
+
+    // Four inputs; their weights are the bytes of \word, \w is free.
+    .macro ldae_m0_four word, w
+    ldm   r5!, {{r6, r7}}
+    sxtb  \w, \word
+    ldae_m0_first \w
+    asrs  \word, \word, #8
+    sxtb  \w, \word
+    ldae_m0_more \w
+    asrs  \word, \word, #8
+    sxtb  \w, \word
+    ldae_m0_more \w
+    asrs  \word, \word, #8
+    ldae_m0_more \word
+    ldae_m0_split
+    .endm
+
+    .macro ldae_m0_two word, w
+    ldm   r5!, {{r6, r7}}
+    sxtb  \w, \word
+    ldae_m0_first \w
+    asrs  \word, \word, #8
+    sxtb  \w, \word
+    ldae_m0_more \w
+    ldae_m0_split
+    asrs  \word, \word, #8
+    sxtb  \w, \word
+    ldae_m0_first \w
+    asrs  \word, \word, #8
+    ldae_m0_more \word
+    ldae_m0_split
+    .endm
+
+    // Four rows of channel \c.
+    .macro ldae_m0_channel c, group, word, w
+    ldr   r4, [sp]
+    ldr   r0, [r4]
+    ldr   r5, [r4, #4]
+    ldr   r1, [r4, #12]
+    adds  r1, r1, r0
+    mov   lr, r1
+    ldr   r1, [r4, #(16 + 8 * \c)]
+    mov   r8, r1
+    mov   r10, r1
+    ldr   r1, [r4, #(20 + 8 * \c)]
+    mov   r9, r1
+    mov   r11, r1
+1:
+    \group \word, \w
+    \group \word, \w
+    cmp   r0, lr
+    bne   1b
+    mov   r1, r8
+    mov   r2, r9
+    lsls  r3, r2, #16
+    subs  r1, r1, r3
+    mov   r3, r10
+    mov   r4, r11
+    lsls  r5, r4, #16
+    subs  r3, r3, r5
+    ldr   r5, [sp]
+    ldr   r6, [r5, #8]
+    stm   r6!, {{r1, r2, r3, r4}}
+    str   r6, [r5, #8]
+    .endm
+
+    .macro ldae_m0_products name, group
+    .section .text.\name, "ax", %progbits
+    .balign 4
+    .global \name
+    .type \name, %function
+    .thumb_func
+\name:
+    push  {{r4-r7, lr}}
+    mov   r4, r8
+    mov   r5, r9
+    mov   r6, r10
+    mov   r7, r11
+    push  {{r0, r4-r7}}
+    movs  r1, #0x80
+    lsls  r1, r1, #8
+    mov   r12, r1
+2:
+    ldae_m0_channel 0, \group, r6, r7
+    ldae_m0_channel 1, \group, r7, r6
+    ldr   r4, [sp]
+    str   r0, [r4]
+    ldr   r1, [r4, #32]
+    subs  r1, r1, #1
+    str   r1, [r4, #32]
+    beq   3f
+    b     2b
+3:
+    add   sp, #4
+    pop   {{r4-r7}}
+    mov   r8, r4
+    mov   r9, r5
+    mov   r10, r6
+    mov   r11, r7
+    pop   {{r4-r7, pc}}
+    .size \name, . - \name
+    .endm
+
+    ldae_m0_products ldae_two_lane_groups_of_4, ldae_m0_four
+    ldae_m0_products ldae_two_lane_groups_of_2, ldae_m0_two
+    "#
+);
+
+// Probabilities times values, four queries by four columns, column by column. r0 probabilities, r1 values, r2 zero, r3
+// value, r4..r7 probabilities, r8..r11 sums, r12 bytes of a row of values, lr end of the probabilities. Stack: r0, r1;
+// behind the nine saved registers the sums' place.
+global_asm!(
+    r#"
+    .syntax unified
+    .thumb
+
+    .macro ldae_m0_token
+    ldm   r0!, {{r4-r7}}
+    ldrsb r3, [r1, r2]
+    add   r1, r12
+    muls  r4, r3, r4
+    muls  r5, r3, r5
+    muls  r6, r3, r6
+    muls  r7, r3, r7
+    add   r8, r4
+    add   r9, r5
+    add   r10, r6
+    add   r11, r7
+    .endm
+
+    .macro ldae_m0_column at
+    ldr   r0, [sp]
+    ldr   r1, [sp, #4]
+    .if \at
+    adds  r1, #\at
+    .endif
+    movs  r2, #0
+    mov   r8, r2
+    mov   r9, r2
+    mov   r10, r2
+    mov   r11, r2
+1:
+    ldae_m0_token
+    ldae_m0_token
+    ldae_m0_token
+    ldae_m0_token
+    cmp   r0, lr
+    bne   1b
+    mov   r4, r8
+    mov   r5, r9
+    mov   r6, r10
+    mov   r7, r11
+    ldr   r3, [sp, #44]
+    .if \at
+    adds  r3, #(16 * \at)
+    .endif
+    stm   r3!, {{r4-r7}}
+    .endm
+
+    .section .text.ldae_two_lane_weighted, "ax", %progbits
+    .balign 4
+    .global ldae_two_lane_weighted
+    .type ldae_two_lane_weighted, %function
+    .thumb_func
+ldae_two_lane_weighted:
+    push  {{r4-r7, lr}}
+    mov   r4, r8
+    mov   r5, r9
+    mov   r6, r10
+    mov   r7, r11
+    push  {{r4-r7}}
+    push  {{r0, r1}}
+    mov   r12, r2
+    mov   lr, r3
+    ldae_m0_column 0
+    ldae_m0_column 1
+    ldae_m0_column 2
+    ldae_m0_column 3
+    add   sp, #8
+    pop   {{r4-r7}}
+    mov   r8, r4
+    mov   r9, r5
+    mov   r10, r6
+    mov   r11, r7
+    pop   {{r4-r7, pc}}
+    .size ldae_two_lane_weighted, . - ldae_two_lane_weighted
+    "#
+);
