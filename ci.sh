@@ -98,8 +98,18 @@ step_firmware() {
     firmware_package qemu-m33 thumbv8m.main-none-eabihf &&
     firmware_package qemu-m55 thumbv8m.main-none-eabihf &&
     firmware_package qemu-riscv riscv32imac-unknown-none-elf || return 1
+  does_not_fit || return 1
   (cd firmware-examples/std && cargo clippy --release --locked --target-dir "$firmware_dir/std" -- -D warnings) &&
     (cd firmware-examples/std && cargo build --release --locked --target-dir "$firmware_dir/std")
+}
+# A preset that is too large for a board must end the build with a message, not with a fault on the board.
+does_not_fit() {
+  refused=$(cd firmware-examples/microbit && LDAE_PRESET=m cross thumbv6m-none-eabi build --release --locked --bin embed \
+    --target-dir "$firmware_dir/microbit" 2>&1) && { echo "preset m was built for 16 KB of RAM"; return 1; }
+  case $refused in
+    *"the encoder needs more RAM than this board has"*) ;;
+    *) printf '%s\n' "$refused"; return 1 ;;
+  esac
 }
 firmware_package() { # package, target
   (cd "firmware-examples/$1" &&

@@ -19,6 +19,24 @@ pub(crate) static SCRATCH: ConstStaticCell<Scratch<SCRATCH_BYTES>> = ConstStatic
 pub(crate) static CODES: ConstStaticCell<[i8; SPEC.embedding() as usize]> =
     ConstStaticCell::new([0; SPEC.embedding() as usize]);
 
+/// Stack that an example needs, bytes. Measured by `ldae bench --device qemu:all`: at most 2 028 (Cortex-M0).
+pub const STACK_BYTES: usize = 3 << 10;
+/// Flash of an example beside its artifact, bytes. Measured (`size` of the built example): 66 KB on a Cortex-M0.
+pub const PROGRAM_BYTES: usize = 72 << 10;
+
+/// Fails the build of a board package whose memory is too small for the encoder:
+/// `const _: () = assert_fits(RAM, FLASH);`, in bytes, as in the package's memory.x.
+pub const fn assert_fits(ram: usize, flash: usize) {
+    assert!(
+        SCRATCH_BYTES + SPEC.embedding() as usize + STACK_BYTES <= ram,
+        "the encoder needs more RAM than this board has: build in a smaller preset (`ldae inspect all` says what fits)"
+    );
+    assert!(
+        ARTIFACT.len() + PROGRAM_BYTES <= flash,
+        "the encoder needs more flash than this board has: build in a smaller preset (`ldae inspect all` says what fits)"
+    );
+}
+
 /// What a board can measure.
 pub struct Meter<C> {
     /// Cycles since any moment; none when the core does not count.

@@ -71,6 +71,26 @@ global_asm!(
     ldae_m0_split
     .endm
 
+    // Rule 3 by parts (r0 is free): r5 m, r6 half of 2^t, r7 t; to r8..=r9.
+    .macro ldae_m0_requantise v
+    uxtb  r0, \v
+    asrs  \v, \v, #8
+    muls  r0, r5, r0
+    muls  \v, r5, \v
+    lsrs  r0, r0, #8
+    adds  \v, \v, r0
+    adds  \v, \v, r6
+    asrs  \v, \v, r7
+    cmp   \v, r8
+    bge   8f
+    mov   \v, r8
+8:
+    cmp   \v, r9
+    ble   9f
+    mov   \v, r9
+9:
+    .endm
+
     // Four rows of channel \c.
     .macro ldae_m0_channel c, group, word, w
     ldr   r4, [sp]
@@ -98,6 +118,21 @@ global_asm!(
     mov   r4, r11
     lsls  r5, r4, #16
     subs  r3, r3, r5
+    ldr   r0, [sp]
+    ldr   r5, [r0, #60]
+    mov   r8, r5
+    adds  r0, #(36 + 12 * \c)
+    ldm   r0!, {{r5, r6, r7}}
+    .if \c
+    ldr   r0, [r0, #4]
+    .else
+    ldr   r0, [r0, #16]
+    .endif
+    mov   r9, r0
+    ldae_m0_requantise r1
+    ldae_m0_requantise r2
+    ldae_m0_requantise r3
+    ldae_m0_requantise r4
     ldr   r5, [sp]
     ldr   r6, [r5, #8]
     stm   r6!, {{r1, r2, r3, r4}}
@@ -124,6 +159,7 @@ global_asm!(
     ldae_m0_channel 0, \group, r6, r7
     ldae_m0_channel 1, \group, r7, r6
     ldr   r4, [sp]
+    mov   r0, lr
     str   r0, [r4]
     ldr   r1, [r4, #32]
     subs  r1, r1, #1

@@ -54,8 +54,20 @@ global_asm!(
     ldae_m3_split
     .endm
 
+    // Rule 3 by the doubled high factor in r5, to \bits bits; -127 is the least of 8.
+    .macro ldae_m3_requantise v, bits
+    smull r2, \v, \v, r5
+    adds  \v, #1
+    ssat  \v, #\bits, \v, asr #1
+    .if \bits == 8
+    cmn   \v, #128
+    it    eq
+    mvneq \v, #126
+    .endif
+    .endm
+
     // Four rows of channel \c of the job in r4.
-    .macro ldae_m3_channel c, group
+    .macro ldae_m3_channel c, group, bits
     ldrd  r0, r1, [r4]
     ldr   r2, [r4, #12]
     ldrd  r10, r11, [r4, #(16 + 8 * \c)]
@@ -73,14 +85,21 @@ global_asm!(
     cmp   r0, r2
     bne   1b
     ldr   r4, [sp, #4]
-    ldr   r2, [r4, #8]
     sub   r10, r10, r11, lsl #16
+    ldr   r5, [r4, #(36 + 8 * \c)]
     sub   r12, r12, lr, lsl #16
+    cbz   r5, 3f
+    ldae_m3_requantise r10, \bits
+    ldae_m3_requantise r11, \bits
+    ldae_m3_requantise r12, \bits
+    ldae_m3_requantise lr, \bits
+3:
+    ldr   r2, [r4, #8]
     stm   r2!, {{r10, r11, r12, lr}}
     str   r2, [r4, #8]
     .endm
 
-    .macro ldae_m3_products name, group
+    .macro ldae_m3_products name, group, bits
     .section .text.\name, "ax", %progbits
     .balign 4
     .global \name
@@ -92,8 +111,8 @@ global_asm!(
     push  {{r3, r4}}
     mov   r3, #0x8000
 2:
-    ldae_m3_channel 0, \group
-    ldae_m3_channel 1, \group
+    ldae_m3_channel 0, \group, \bits
+    ldae_m3_channel 1, \group, \bits
     str   r0, [r4]
     ldr   r2, [r4, #32]
     subs  r2, #1
@@ -104,8 +123,10 @@ global_asm!(
     .size \name, . - \name
     .endm
 
-    ldae_m3_products ldae_two_lane_groups_of_4, ldae_m3_four
-    ldae_m3_products ldae_two_lane_groups_of_2, ldae_m3_two
+    ldae_m3_products ldae_two_lane_i8_groups_of_4, ldae_m3_four, 8
+    ldae_m3_products ldae_two_lane_i8_groups_of_2, ldae_m3_two, 8
+    ldae_m3_products ldae_two_lane_i16_groups_of_4, ldae_m3_four, 16
+    ldae_m3_products ldae_two_lane_i16_groups_of_2, ldae_m3_two, 16
     "#
 );
 

@@ -1,6 +1,6 @@
 //! Queries by keys, softmax, probabilities by values.
 
-use super::products::{Products, ROWS, place, weight_bytes};
+use super::products::{Output, Products, ROWS, place, weight_bytes};
 use super::requantise::{Scale, fast_i8, to_i8};
 use super::rows::interleave;
 use crate::kernels::{HeadRows, HeadShape};
@@ -66,16 +66,16 @@ pub(super) fn logits(
         q.rows.get(at..at + head.width).unwrap_or(&[])
     };
     interleave([row(0), row(1), row(2), row(3)], form);
-    let Some(mut products) = Products::new(form, head.width, count) else { return };
+    let Some(mut products) = Products::new(form, head.width, count, Output::I8) else { return };
     let scale = Scale::of(factor);
     let (mut rest, mut token) = (keys, 0);
     while let Some((panel, behind)) = rest.split_at_checked(weight_bytes(head.width)) {
         rest = behind;
-        let sums = products.panel(panel, [0; 2], 2);
+        let results = products.panel(panel, [0; 2], 2, [scale; 2]);
         if scale.is_fast() {
-            place(sums, out, (count, head.tokens, token), |_, v| fast_i8(scale, v));
+            place(results, out, (count, head.tokens, token), |_, v| v as i8);
         } else {
-            place(sums, out, (count, head.tokens, token), |_, v| to_i8(scale, v));
+            place(results, out, (count, head.tokens, token), |_, v| to_i8(scale, v));
         }
         token += 2;
     }

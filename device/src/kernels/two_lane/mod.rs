@@ -24,7 +24,8 @@ mod rows;
 use super::{Family, HeadRows, HeadShape, Input, Kernel};
 use ldae_shared::fixed::Factor;
 use ldae_shared::format::{Block, Linear};
-use requantise::{fast_i8, fast_i16, to_i8, to_i16};
+use products::Output;
+use requantise::{to_i8, to_i16};
 
 /// The kernel for cores without SIMD.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +48,11 @@ impl Kernel for TwoLane {
     }
 
     fn linear_i8(x: Input<'_>, layer: &Linear<'_>, out: &mut [i8]) {
-        products::linear((x.form, x.count), layer, out, fast_i8, to_i8);
+        products::linear((x.form, x.count), layer, (Output::I8, out), |v| v as i8, to_i8);
     }
 
     fn linear_i16(x: Input<'_>, layer: &Linear<'_>, out: &mut [i16]) {
-        products::linear((x.form, x.count), layer, out, fast_i16, to_i16);
+        products::linear((x.form, x.count), layer, (Output::I16, out), |v| v as i16, to_i16);
     }
 
     fn store_keys(rows: &[i8], first: usize, head: HeadShape, keys: &mut [u8]) {

@@ -7,25 +7,85 @@ use ldae_shared::format::{Layout, Linear};
 pub(super) const ROWS: usize = 4;
 /// Passes of one call: the rows of a chunk ([`super::Family::rows`]).
 pub(super) const PASSES: usize = 2;
-/// Sums of a pass: of each channel the four rows.
-pub(super) type Sums = [[i32; ROWS]; 2];
+/// Results of a pass: of each channel the four rows.
+pub(super) type Results = [[i32; ROWS]; 2];
 
-/// What the assembly reads and writes. It knows the places of the fields, and moves `form`, `sums` and `passes` on.
+/// What the assembly reads and writes. It knows the places of the fields, and moves `form`, `results` and `passes` on.
 #[repr(C)]
 struct Job {
     form: *const u32,
     weights: *const u8,
-    sums: *mut Sums,
+    results: *mut Results,
     /// Bytes of the form of four rows.
     bytes: usize,
     /// Start values of each channel: of the words and of the high lanes.
     start: [i32; 4],
     passes: usize,
+    /// Rounding of each channel; where [`Scale::is_fast`] is false the results are the sums themselves.
+    scales: [Scale; 2],
+    /// Least and largest result.
+    limits: [i32; 2],
 }
 
-unsafe extern "C" {
-    fn ldae_two_lane_groups_of_4(job: *mut Job);
-    fn ldae_two_lane_groups_of_2(job: *mut Job);
+/// What the products are rounded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Inputs of a matrix product.
+    I8,
+    /// Residual stream.
+    I16,
+}
+
+impl Output {
+    const fn limits(self) -> [i32; 2] {
+        match self {
+            Output::I8 => [-127, 127],
+            Output::I16 => [i16::MIN as i32, i16::MAX as i32],
+        }
+    }
+}
+
+#[cfg(all(target_arch = "arm", not(kernel_thumb)))]
+mod assembly {
+    //! SSAT has its limits in the instruction.
+    use super::{Job, Output};
+
+    unsafe extern "C" {
+        fn ldae_two_lane_i8_groups_of_4(job: *mut Job);
+        fn ldae_two_lane_i8_groups_of_2(job: *mut Job);
+        fn ldae_two_lane_i16_groups_of_4(job: *mut Job);
+        fn ldae_two_lane_i16_groups_of_2(job: *mut Job);
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn run(job: *mut Job, output: Output, group: i32) {
+        // SAFETY: the caller's.
+        unsafe {
+            match (output, group) {
+                (Output::I8, 4) => ldae_two_lane_i8_groups_of_4(job),
+                (Output::I8, _) => ldae_two_lane_i8_groups_of_2(job),
+                (Output::I16, 4) => ldae_two_lane_i16_groups_of_4(job),
+                (Output::I16, _) => ldae_two_lane_i16_groups_of_2(job),
+            }
+        }
+    }
+}
+
+#[cfg(not(all(target_arch = "arm", not(kernel_thumb))))]
+mod assembly {
+    //! The limits are in the job.
+    use super::{Job, Output};
+
+    unsafe extern "C" {
+        fn ldae_two_lane_groups_of_4(job: *mut Job);
+        fn ldae_two_lane_groups_of_2(job: *mut Job);
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn run(job: *mut Job, _: Output, group: i32) {
+        // SAFETY: the caller's.
+        unsafe { if group == 4 { ldae_two_lane_groups_of_4(job) } else { ldae_two_lane_groups_of_2(job) } }
+    }
 }
 
 /// Inputs with padding.
@@ -43,69 +103,75 @@ pub(super) struct Products<'a> {
     form: &'a [u32],
     inputs: usize,
     passes: usize,
-    sums: [Sums; PASSES],
+    output: Output,
+    job: Job,
+    results: [Results; PASSES],
 }
 
 impl<'a> Products<'a> {
     /// `form` holds at least the first `count` rows of `inputs` values; `None` where it does not, or there is nothing.
-    pub(super) fn new(form: &'a [u32], inputs: usize, count: usize) -> Option<Self> {
+    #[inline(always)]
+    pub(super) fn new(form: &'a [u32], inputs: usize, count: usize, output: Output) -> Option<Self> {
         let (inputs, passes) = (padded(inputs), count.div_ceil(ROWS).min(PASSES));
         let form = form.get(..passes * 2 * inputs).filter(|f| !f.is_empty())?;
-        Some(Products { form, inputs, passes, sums: [[[0; ROWS]; 2]; PASSES] })
+        let job = Job {
+            form: form.as_ptr(),
+            weights: core::ptr::null(),
+            results: core::ptr::null_mut(),
+            bytes: 8 * inputs,
+            start: [0; 4],
+            passes,
+            scales: [Scale::new(0, 0); 2],
+            limits: output.limits(),
+        };
+        Some(Products { form, inputs, passes, output, job, results: [[[0; ROWS]; 2]; PASSES] })
     }
 
-    /// Sums of all rows with a panel's weights; `group` is 4 where the weights allow it, else 2.
+    /// Results of all rows with a panel's weights; `group` is 4 where the weights allow it, else 2. Where one of the scales
+    /// is not fast, the rounding is left to the caller.
     #[inline(always)]
-    pub(super) fn panel(&mut self, weights: &[u8], biases: [i32; 2], group: i32) -> &[Sums] {
+    pub(super) fn panel(&mut self, weights: &[u8], biases: [i32; 2], group: i32, scales: [Scale; 2]) -> &[Results] {
         if weights.len() != 2 * self.inputs {
             return &[];
         }
         // The words' sum has the high lane's in its upper half, and 2^15 of every group.
         let offset = (self.inputs as i32) << if group == 4 { 13 } else { 14 };
         let word = |bias: i32| bias.wrapping_sub(offset).wrapping_add(bias << 16);
-        let mut job = Job {
-            form: self.form.as_ptr(),
-            weights: weights.as_ptr(),
-            sums: self.sums.as_mut_ptr(),
-            bytes: 8 * self.inputs,
-            start: [word(biases[0]), biases[0], word(biases[1]), biases[1]],
-            passes: self.passes,
-        };
+        self.job.form = self.form.as_ptr();
+        self.job.weights = weights.as_ptr();
+        self.job.results = self.results.as_mut_ptr();
+        self.job.start = [word(biases[0]), biases[0], word(biases[1]), biases[1]];
+        self.job.passes = self.passes;
+        self.job.scales = scales;
         // SAFETY: `form` has `passes` × 2 × `inputs` words, `weights` 2 × `inputs` bytes, `inputs` is a positive multiple of
-        // eight, and `sums` has room for PASSES ≥ `passes` results.
-        unsafe {
-            if group == 4 {
-                ldae_two_lane_groups_of_4(&raw mut job);
-            } else {
-                ldae_two_lane_groups_of_2(&raw mut job);
-            }
-        }
-        self.sums.get(..self.passes).unwrap_or(&[])
+        // eight, and `results` has room for PASSES ≥ `passes`.
+        unsafe { assembly::run(&raw mut self.job, self.output, group) };
+        self.results.get(..self.passes).unwrap_or(&[])
     }
 }
 
 /// Writes two columns of `count` rows of `stride` values, from column `column`.
 #[inline(always)]
 pub(super) fn place<T: Copy>(
-    sums: &[Sums],
+    results: &[Results],
     out: &mut [T],
     (count, stride, column): (usize, usize, usize),
-    requantise: impl Fn(usize, i32) -> T,
+    cast: impl Fn(usize, i32) -> T,
 ) {
     let mut start = column;
-    for (pass, [first, second]) in sums.iter().enumerate() {
+    for (pass, [first, second]) in results.iter().enumerate() {
         if ROWS * pass + ROWS <= count && column + 1 < stride && start + 3 * stride + 1 < out.len() {
             let mut at = out.as_mut_ptr().wrapping_add(start);
             for (&a, &b) in first.iter().zip(second) {
                 // SAFETY: the last of the four rows ends at `start` + 3 × `stride` + 1, inside `out`.
                 unsafe {
-                    *at = requantise(0, a);
-                    *at.wrapping_add(1) = requantise(1, b);
+                    *at = cast(0, a);
+                    *at.wrapping_add(1) = cast(1, b);
                 }
                 at = at.wrapping_add(stride);
             }
         } else {
-            careful(pass, [first, second], out, (count, stride, column), &requantise);
+            careful(pass, [first, second], out, (count, stride, column), &cast);
         }
         start += ROWS * stride;
     }
@@ -116,31 +182,31 @@ pub(super) fn place<T: Copy>(
 #[inline(never)]
 fn careful<T>(
     pass: usize,
-    sums: [&[i32; ROWS]; 2],
+    results: [&[i32; ROWS]; 2],
     out: &mut [T],
     (count, stride, column): (usize, usize, usize),
-    requantise: impl Fn(usize, i32) -> T,
+    cast: impl Fn(usize, i32) -> T,
 ) {
-    for (c, sums) in sums.into_iter().enumerate().take(stride.saturating_sub(column)) {
-        for (row, &sum) in (ROWS * pass..count).zip(sums) {
+    for (c, results) in results.into_iter().enumerate().take(stride.saturating_sub(column)) {
+        for (row, &result) in (ROWS * pass..count).zip(results) {
             if let Some(o) = out.get_mut(row * stride + column + c) {
-                *o = requantise(c, sum);
+                *o = cast(c, result);
             }
         }
     }
 }
 
-/// Rows times a layer. `fast` and `any` are the same rounding; `fast` is used where both channels' factors allow it.
+/// Rows times a layer; `cast` cuts a result, `round` rounds a sum for a factor that the assembly leaves alone.
 #[inline(always)]
 pub(super) fn linear<T: Copy>(
     (form, count): (&[u8], usize),
     layer: &Linear<'_>,
-    out: &mut [T],
-    fast: impl Fn(Scale, i32) -> T,
-    any: impl Fn(Scale, i32) -> T,
+    (output, out): (Output, &mut [T]),
+    cast: impl Fn(i32) -> T,
+    round: impl Fn(Scale, i32) -> T,
 ) {
     let Ok(form) = bytemuck::try_cast_slice::<u8, u32>(form) else { return };
-    let Some(mut products) = Products::new(form, layer.inputs, count) else { return };
+    let Some(mut products) = Products::new(form, layer.inputs, count, output) else { return };
     let (mut rest, mut column) = (layer.weights, 0);
     while let Some((panel, behind)) = rest.split_at_checked(Layout::TwoLane.panel_bytes(layer.inputs)) {
         rest = behind;
@@ -148,13 +214,13 @@ pub(super) fn linear<T: Copy>(
         let Ok(&[bias0, bias1, high0, high1, factor0, factor1, group, _]) = bytemuck::try_cast_slice(header) else {
             return;
         };
-        let scales = [Scale::new(high0, factor0), Scale::new(high1, factor1)];
-        let sums = products.panel(weights, [bias0, bias1], group);
         let shape = (count, layer.outputs(), column);
+        let scales = [Scale::new(high0, factor0), Scale::new(high1, factor1)];
         if scales[0].is_fast() && scales[1].is_fast() {
-            place(sums, out, shape, |c, v| fast(scales[c & 1], v));
+            place(products.panel(weights, [bias0, bias1], group, scales), out, shape, |_, v| cast(v));
         } else {
-            place(sums, out, shape, |c, v| any(scales[c & 1], v));
+            let sums = products.panel(weights, [bias0, bias1], group, [Scale::NONE; 2]);
+            place(sums, out, shape, |c, v| round(scales[c & 1], v));
         }
         column += 2;
     }

@@ -60,6 +60,19 @@ global_asm!(
     ldae_rv_last  s0, s4, \l0, \h0, \l1, \h1
     .endm
 
+    // Rule 3 by the doubled high factor, to t2..=t3.
+    .macro ldae_rv_requantise v, factor
+    mulh \v, \v, \factor
+    addi \v, \v, 1
+    srai \v, \v, 1
+    bge  \v, t2, 8f
+    mv   \v, t2
+8:
+    ble  \v, t3, 9f
+    mv   \v, t3
+9:
+    .endm
+
     .macro ldae_rv_weights at
     lb   a5, \at+0(a2)
     lb   a6, \at+1(a2)
@@ -115,8 +128,6 @@ global_asm!(
     addi a2, a2, 16
     bne  a1, a3, 2b
 
-    lw   a2, 8(a0)
-    lw   a4, 32(a0)
     slli t0, s6, 16
     slli t1, s8, 16
     slli t2, s10, 16
@@ -125,6 +136,22 @@ global_asm!(
     sub  s7, s7, t1
     sub  s9, s9, t2
     sub  s11, s11, t3
+    lw   t0, 36(a0)
+    lw   t1, 44(a0)
+    lw   t2, 52(a0)
+    lw   t3, 56(a0)
+    beqz t0, 3f
+    ldae_rv_requantise s5, t0
+    ldae_rv_requantise s6, t0
+    ldae_rv_requantise s7, t0
+    ldae_rv_requantise s8, t0
+    ldae_rv_requantise s9, t1
+    ldae_rv_requantise s10, t1
+    ldae_rv_requantise s11, t1
+    ldae_rv_requantise t4, t1
+3:
+    lw   a2, 8(a0)
+    lw   a4, 32(a0)
     sw   s5, 0(a2)
     sw   s6, 4(a2)
     sw   s7, 8(a2)
