@@ -15,6 +15,7 @@ mod family;
 #[cfg(kernel_mve)]
 pub(crate) mod mve;
 pub mod portable;
+mod target;
 #[cfg(kernel_two_lane)]
 #[allow(unsafe_code)]
 pub(crate) mod two_lane;
@@ -23,6 +24,7 @@ pub mod x86;
 
 pub use choice::Choice;
 pub use family::Family;
+pub use target::kernel_cfgs;
 
 use crate::engine::token;
 use ldae_shared::fixed::{Factor, NormToken, row_reciprocal};
