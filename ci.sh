@@ -126,6 +126,15 @@ step_boards() {
     target=$(sed -n 's/^target = "\(.*\)"/\1/p' "firmware-examples/$package/.cargo/config.toml")
     (cd "firmware-examples/$package" && cross "$target" build --release --locked --target-dir "$firmware_dir/boards") || return 1
   done
+  # The READMEs promise what the built-in artifact gives.
+  (cd firmware-examples/std && cargo build --release --locked --target-dir "$firmware_dir/std") || return 1
+  printed=$("$firmware_dir/std/release/embed" | sed -n 's/^picture.*\(CRC-32 [0-9a-f]*, squared norm [0-9]*\).*/\1/p')
+  [ -n "$printed" ] || { echo "embed prints no CRC-32"; return 1; }
+  for package in $board_packages; do
+    printf '%s\n' "$printed" | while read -r line; do
+      grep -q "$line" "firmware-examples/$package/README.md" || { echo "$package/README.md lacks: $line"; exit 1; }
+    done || return 1
+  done
 }
 
 # On emulated boards: the example's own test vectors, then `ldae verify` with equal and with changed weights.
@@ -145,7 +154,8 @@ step_emulated() {
     embed qemu-riscv riscv32imac-unknown-none-elf riscv32 -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
   gallery qemu-arm thumbv7em-none-eabihf arm -machine mps2-an386 &&
     gallery qemu-riscv riscv32imac-unknown-none-elf riscv32 -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
-  cargo test --release -p ldae-host --lib verify::tests:: -- --ignored
+  cargo test --release -p ldae-host --lib verify::tests:: -- --ignored &&
+    cargo test --release -p ldae-tests --test board_programs -- --ignored
 }
 # Runs a program of a package on an emulated board: package/target, program, emulator, machine arguments.
 emulate() {

@@ -1,5 +1,5 @@
 //! `ldae verify --device serial:PORT` over a pseudo-terminal, with the `std` twin of the firmware at its other end.
-#![cfg(unix)]
+#![cfg(target_os = "linux")] // /proc tells when the port is open
 
 use ldae_shared::format::{Artifact, ArtifactDesc, Fill, reseal};
 use ldae_shared::spec::{EncoderSpec, Pooling};
@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn artifact() -> Vec<u8> {
     let spec = EncoderSpec {
@@ -83,6 +83,19 @@ impl Drop for Board {
         // Either call fails only when the twin has ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Waits until the process has the port open.
+fn wait_for_port(process: u32, port: &str) {
+    let open = || {
+        let files = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+        files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|target| target == Path::new(port)))
+    };
+    let began = Instant::now();
+    while !open() {
+        assert!(began.elapsed() < Duration::from_secs(100), "the port is never opened");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -25,6 +25,7 @@ const XOSC_CTRL: u32 = 0x4004_8000;
 const XOSC_STATUS: u32 = 0x4004_8004;
 const XOSC_STARTUP: u32 = 0x4004_800C;
 const CLK_REF_CTRL: u32 = 0x4001_0030;
+const CLK_SYS_CTRL: u32 = 0x4001_003C;
 const CLK_PERI_CTRL: u32 = 0x4001_0048;
 const GPIO0_CTRL: u32 = 0x4002_8004;
 const GPIO1_CTRL: u32 = 0x4002_800C;
@@ -44,7 +45,8 @@ pub fn start(_: &mut Peripherals) {
     write(XOSC_STARTUP, 47); // 1 ms: 47 · 256 cycles
     write(XOSC_CTRL, 0x00FA_BAA0); // on, 1 to 15 MHz
     while read(XOSC_STATUS) & 1 << 31 == 0 {}
-    write(CLK_REF_CTRL, 2); // the crystal; after reset the core's clock comes from here
+    write(CLK_REF_CTRL, 2); // the crystal
+    write(CLK_SYS_CTRL, 0); // the core's clock comes from there
     write(CLK_PERI_CTRL, 1 << 11 | 4 << 5); // on, the crystal
     write(RESETS_RESET_CLEAR, USED);
     while read(RESETS_DONE) & USED != USED {}

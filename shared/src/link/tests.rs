@@ -209,3 +209,47 @@ fn a_host_that_dies_or_has_too_little_ends_the_conversation() {
     board.accept().unwrap();
     assert_eq!(board.read(&mut [0; 11]), Err(Lost::Short));
 }
+
+/// What is on the line, then silence, then a broken port.
+struct Recorded(VecDeque<u8>, u32);
+
+impl Port for Recorded {
+    type Error = ();
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ()> {
+        assert!(bytes.len() <= FRAME_WIRE);
+        Ok(())
+    }
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ()> {
+        if let Some(byte) = self.0.pop_front() {
+            bytes[0] = byte;
+            return Ok(1);
+        }
+        self.1 += 1;
+        if self.1 > 300 { Err(()) } else { Ok(0) }
+    }
+}
+
+proptest! {
+    /// Frames in any order, of any session, with any offset, and noise between them.
+    #[test]
+    fn a_board_survives_whatever_a_host_says(said in prop::collection::vec((0u8..7, 0u32..2, 0u32..3, 0usize..=PIECE), 0..40)) {
+        let mut line = VecDeque::new();
+        for (kind, session, offset, length) in said {
+            let kinds = [Kind::Open, Kind::Hello, Kind::Want, Kind::Data, Kind::Answer, Kind::Ack];
+            let mut out = [0; FRAME_WIRE];
+            let payload = vec![length as u8; length];
+            match kinds.get(usize::from(kind)) {
+                Some(kind) => line.extend(encode(&Frame { kind: *kind, session, offset, payload: &payload }, &mut out)),
+                None => line.extend(&payload),
+            }
+        }
+        let mut board = Board::new(Recorded(line, 0));
+        while board.accept().is_ok() {
+            let mut request = [0; 300];
+            let heard = board.read(&mut request).and_then(|()| board.write(&request)).and_then(|()| board.flush());
+            if heard == Err(Lost::Port(())) {
+                break;
+            }
+        }
+    }
+}

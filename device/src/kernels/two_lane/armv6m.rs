@@ -1,4 +1,4 @@
-//! The two-lane products for Armv6-M (Cortex-M0, M0+). Arguments and results: [`super::products`].
+//! The two-lane products for Armv6-M (Cortex-M0, M0+). Arguments and results: [`super::products::Job`].
 //!
 //! A pass holds four rows (two words an input) of one channel. Only r0 to r7 take part in most instructions, but ADD and
 //! MOV reach r8 to r14: those keep the sums. MULS overwrites an operand; input words are it, so that a weight serves both.
@@ -7,7 +7,7 @@ use core::arch::global_asm;
 
 // Registers: r0 inputs, r1 r2 words of products, r3 r4 input words, r5 weights, r6 r7 four weights of this and of the other
 // channel (then one weight); sums (words, high lanes) of rows 0, 1: r8 r9, rows 2, 3: r10 r11; r12 2^15, lr end of the
-// inputs. Stack: job.
+// run. Stack: job, runs.
 global_asm!(
     r#"
     .syntax unified
@@ -92,24 +92,56 @@ global_asm!(
     .endm
 
     // Four rows of channel \c.
-    .macro ldae_m0_channel c, group, word, w
+    .macro ldae_m0_channel c, word, w
     ldr   r4, [sp]
     ldr   r0, [r4]
     ldr   r5, [r4, #4]
-    ldr   r1, [r4, #12]
-    adds  r1, r1, r0
-    mov   lr, r1
     ldr   r1, [r4, #(16 + 8 * \c)]
     mov   r8, r1
     mov   r10, r1
     ldr   r1, [r4, #(20 + 8 * \c)]
     mov   r9, r1
     mov   r11, r1
+    ldr   r6, [r4, #68]
+    mov   r2, r0
 1:
-    \group \word, \w
-    \group \word, \w
+    ldm   r6!, {{r1}}
+    str   r6, [sp, #4]
+    adds  r1, r1, r2
+    mov   lr, r1
+    cmp   r0, r1
+    beq   3f
+2:
+    ldae_m0_four \word, \w
+    ldae_m0_four \word, \w
     cmp   r0, lr
-    bne   1b
+    bne   2b
+    ldr   r4, [sp]
+    ldr   r6, [sp, #4]
+    ldr   r2, [r4]
+3:
+    ldr   r1, [r4, #12]
+    adds  r1, r1, r2
+    cmp   r0, r1
+    beq   5f
+    ldm   r6!, {{r1}}
+    str   r6, [sp, #4]
+    adds  r1, r1, r2
+    mov   lr, r1
+4:
+    ldae_m0_two \word, \w
+    ldae_m0_two \word, \w
+    cmp   r0, lr
+    bne   4b
+    ldr   r4, [sp]
+    ldr   r6, [sp, #4]
+    ldr   r2, [r4]
+    ldr   r1, [r4, #12]
+    adds  r1, r1, r2
+    cmp   r0, r1
+    beq   5f
+    b     1b
+5:
     mov   r1, r8
     mov   r2, r9
     lsls  r3, r2, #16
@@ -139,46 +171,41 @@ global_asm!(
     str   r6, [r5, #8]
     .endm
 
-    .macro ldae_m0_products name, group
-    .section .text.\name, "ax", %progbits
+    .section .text.ldae_two_lane_products, "ax", %progbits
     .balign 4
-    .global \name
-    .type \name, %function
+    .global ldae_two_lane_products
+    .type ldae_two_lane_products, %function
     .thumb_func
-\name:
+ldae_two_lane_products:
     push  {{r4-r7, lr}}
     mov   r4, r8
     mov   r5, r9
     mov   r6, r10
     mov   r7, r11
-    push  {{r0, r4-r7}}
+    push  {{r0, r1, r4-r7}}
     movs  r1, #0x80
     lsls  r1, r1, #8
     mov   r12, r1
-2:
-    ldae_m0_channel 0, \group, r6, r7
-    ldae_m0_channel 1, \group, r7, r6
+6:
+    ldae_m0_channel 0, r6, r7
+    ldae_m0_channel 1, r7, r6
     ldr   r4, [sp]
     mov   r0, lr
     str   r0, [r4]
     ldr   r1, [r4, #32]
     subs  r1, r1, #1
     str   r1, [r4, #32]
-    beq   3f
-    b     2b
-3:
-    add   sp, #4
+    beq   7f
+    b     6b
+7:
+    add   sp, #8
     pop   {{r4-r7}}
     mov   r8, r4
     mov   r9, r5
     mov   r10, r6
     mov   r11, r7
     pop   {{r4-r7, pc}}
-    .size \name, . - \name
-    .endm
-
-    ldae_m0_products ldae_two_lane_groups_of_4, ldae_m0_four
-    ldae_m0_products ldae_two_lane_groups_of_2, ldae_m0_two
+    .size ldae_two_lane_products, . - ldae_two_lane_products
     "#
 );
 

@@ -67,11 +67,12 @@ pub(super) fn logits(
     };
     interleave([row(0), row(1), row(2), row(3)], form);
     let Some(mut products) = Products::new(form, head.width, count, Output::I8) else { return };
+    products.group([u32::MAX; 2]);
     let scale = Scale::of(factor);
     let (mut rest, mut token) = (keys, 0);
     while let Some((panel, behind)) = rest.split_at_checked(weight_bytes(head.width)) {
         rest = behind;
-        let results = products.panel(panel, [0; 2], 2, [scale; 2]);
+        let results = products.panel(panel, [0; 2], [scale; 2]);
         if scale.is_fast() {
             place(results, out, (count, head.tokens, token), |_, v| v as i8);
         } else {

@@ -7,6 +7,8 @@ use ldae_shared::format::{Layout, Linear};
 pub(super) const ROWS: usize = 4;
 /// Passes of one call: the rows of a chunk ([`super::Family::rows`]).
 pub(super) const PASSES: usize = 2;
+/// Runs of inputs that may differ in their groups (layout `two-lane`).
+const SEGMENTS: usize = 64;
 /// Results of a pass: of each channel the four rows.
 pub(super) type Results = [[i32; ROWS]; 2];
 
@@ -25,6 +27,8 @@ struct Job {
     scales: [Scale; 2],
     /// Least and largest result.
     limits: [i32; 2],
+    /// Where runs end, in bytes of the form: of groups of four, of two, of four, and so on up to `bytes`.
+    runs: *const u32,
 }
 
 /// What the products are rounded to.
@@ -46,45 +50,32 @@ impl Output {
 }
 
 #[cfg(all(target_arch = "arm", not(kernel_thumb)))]
-mod assembly {
-    //! SSAT has its limits in the instruction.
-    use super::{Job, Output};
-
-    unsafe extern "C" {
-        fn ldae_two_lane_i8_groups_of_4(job: *mut Job);
-        fn ldae_two_lane_i8_groups_of_2(job: *mut Job);
-        fn ldae_two_lane_i16_groups_of_4(job: *mut Job);
-        fn ldae_two_lane_i16_groups_of_2(job: *mut Job);
-    }
-
-    #[inline(always)]
-    pub(super) unsafe fn run(job: *mut Job, output: Output, group: i32) {
-        // SAFETY: the caller's.
-        unsafe {
-            match (output, group) {
-                (Output::I8, 4) => ldae_two_lane_i8_groups_of_4(job),
-                (Output::I8, _) => ldae_two_lane_i8_groups_of_2(job),
-                (Output::I16, 4) => ldae_two_lane_i16_groups_of_4(job),
-                (Output::I16, _) => ldae_two_lane_i16_groups_of_2(job),
-            }
-        }
-    }
+unsafe extern "C" {
+    fn ldae_two_lane_products_i8(job: *mut Job);
+    fn ldae_two_lane_products_i16(job: *mut Job);
 }
 
 #[cfg(not(all(target_arch = "arm", not(kernel_thumb))))]
-mod assembly {
-    //! The limits are in the job.
-    use super::{Job, Output};
+unsafe extern "C" {
+    fn ldae_two_lane_products(job: *mut Job);
+}
 
-    unsafe extern "C" {
-        fn ldae_two_lane_groups_of_4(job: *mut Job);
-        fn ldae_two_lane_groups_of_2(job: *mut Job);
+/// Runs the assembly; on Armv7-M the limits are in its instructions.
+#[inline(always)]
+unsafe fn run(job: *mut Job, output: Output) {
+    #[cfg(all(target_arch = "arm", not(kernel_thumb)))]
+    // SAFETY: the caller's.
+    unsafe {
+        match output {
+            Output::I8 => ldae_two_lane_products_i8(job),
+            Output::I16 => ldae_two_lane_products_i16(job),
+        }
     }
-
-    #[inline(always)]
-    pub(super) unsafe fn run(job: *mut Job, _: Output, group: i32) {
-        // SAFETY: the caller's.
-        unsafe { if group == 4 { ldae_two_lane_groups_of_4(job) } else { ldae_two_lane_groups_of_2(job) } }
+    #[cfg(not(all(target_arch = "arm", not(kernel_thumb))))]
+    // SAFETY: the caller's.
+    unsafe {
+        let _ = output;
+        ldae_two_lane_products(job);
     }
 }
 
@@ -106,6 +97,9 @@ pub(super) struct Products<'a> {
     output: Output,
     job: Job,
     results: [Results; PASSES],
+    runs: [u32; SEGMENTS + 1],
+    /// Octets of inputs in groups of two.
+    twos: i32,
 }
 
 impl<'a> Products<'a> {
@@ -123,19 +117,62 @@ impl<'a> Products<'a> {
             passes,
             scales: [Scale::new(0, 0); 2],
             limits: output.limits(),
+            runs: core::ptr::null(),
         };
-        Some(Products { form, inputs, passes, output, job, results: [[[0; ROWS]; 2]; PASSES] })
+        let results = [[[0; ROWS]; 2]; PASSES];
+        Some(Products { form, inputs, passes, output, job, results, runs: [0; SEGMENTS + 1], twos: 0 })
     }
 
-    /// Results of all rows with a panel's weights; `group` is 4 where the weights allow it, else 2. Where one of the scales
-    /// is not fast, the rounding is left to the caller.
+    /// Sets the groups of the next panels: bits of the segments whose groups are of two.
     #[inline(always)]
-    pub(super) fn panel(&mut self, weights: &[u8], biases: [i32; 2], group: i32, scales: [Scale; 2]) -> &[Results] {
+    pub(super) fn group(&mut self, segments: [u32; 2]) {
+        if segments == [0; 2] {
+            self.runs[0] = 8 * self.inputs as u32;
+            self.twos = 0;
+        } else {
+            self.group_slowly(segments);
+        }
+    }
+
+    #[inline(never)]
+    fn group_slowly(&mut self, [low, high]: [u32; 2]) {
+        let octets = (self.inputs / 8) as u32;
+        let step = octets.div_ceil(SEGMENTS as u32);
+        let mut ends = self.runs.iter_mut();
+        let (mut bits, mut then, mut four, mut at) = (low, high, true, 0);
+        self.twos = 0;
+        for segment in 0..SEGMENTS {
+            if at >= octets {
+                break;
+            }
+            if segment == SEGMENTS / 2 {
+                (bits, then) = (then, 0);
+            }
+            if (bits & 1 == 0) != four {
+                four = !four;
+                if let Some(end) = ends.next() {
+                    *end = 64 * at;
+                }
+            }
+            let count = step.min(octets - at);
+            self.twos += if four { 0 } else { count as i32 };
+            at += count;
+            bits >>= 1;
+        }
+        if let Some(end) = ends.next() {
+            *end = 64 * octets;
+        }
+    }
+
+    /// Results of all rows with a panel's weights, in the groups of [`Products::group`]. Where one of the scales is not
+    /// fast, the rounding is left to the caller.
+    #[inline(always)]
+    pub(super) fn panel(&mut self, weights: &[u8], biases: [i32; 2], scales: [Scale; 2]) -> &[Results] {
         if weights.len() != 2 * self.inputs {
             return &[];
         }
-        // The words' sum has the high lane's in its upper half, and 2^15 of every group.
-        let offset = (self.inputs as i32) << if group == 4 { 13 } else { 14 };
+        // The words' sum has the high lane's in its upper half, and 2^15 of every group: two or four of eight inputs.
+        let offset = ((self.inputs as i32) << 13) + (self.twos << 16);
         let word = |bias: i32| bias.wrapping_sub(offset).wrapping_add(bias << 16);
         self.job.form = self.form.as_ptr();
         self.job.weights = weights.as_ptr();
@@ -143,9 +180,10 @@ impl<'a> Products<'a> {
         self.job.start = [word(biases[0]), biases[0], word(biases[1]), biases[1]];
         self.job.passes = self.passes;
         self.job.scales = scales;
+        self.job.runs = self.runs.as_ptr();
         // SAFETY: `form` has `passes` × 2 × `inputs` words, `weights` 2 × `inputs` bytes, `inputs` is a positive multiple of
-        // eight, and `results` has room for PASSES ≥ `passes`.
-        unsafe { assembly::run(&raw mut self.job, self.output, group) };
+        // eight, `results` has room for PASSES ≥ `passes`, and `runs` are ascending multiples of 64 that end at `bytes`.
+        unsafe { run(&raw mut self.job, self.output) };
         self.results.get(..self.passes).unwrap_or(&[])
     }
 }
@@ -211,15 +249,16 @@ pub(super) fn linear<T: Copy>(
     while let Some((panel, behind)) = rest.split_at_checked(Layout::TwoLane.panel_bytes(layer.inputs)) {
         rest = behind;
         let Some((header, weights)) = panel.split_at_checked(Layout::TwoLane.header()) else { return };
-        let Ok(&[bias0, bias1, high0, high1, factor0, factor1, group, _]) = bytemuck::try_cast_slice(header) else {
+        let Ok(&[bias0, bias1, high0, high1, factor0, factor1, low, high]) = bytemuck::try_cast_slice(header) else {
             return;
         };
         let shape = (count, layer.outputs(), column);
+        products.group([low as u32, high as u32]);
         let scales = [Scale::new(high0, factor0), Scale::new(high1, factor1)];
         if scales[0].is_fast() && scales[1].is_fast() {
-            place(products.panel(weights, [bias0, bias1], group, scales), out, shape, |_, v| cast(v));
+            place(products.panel(weights, [bias0, bias1], scales), out, shape, |_, v| cast(v));
         } else {
-            let sums = products.panel(weights, [bias0, bias1], group, [Scale::NONE; 2]);
+            let sums = products.panel(weights, [bias0, bias1], [Scale::NONE; 2]);
             place(sums, out, shape, |c, v| round(scales[c & 1], v));
         }
         column += 2;

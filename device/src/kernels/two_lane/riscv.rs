@@ -1,4 +1,4 @@
-//! The two-lane products for RV32IM. Arguments and results: [`super::products`].
+//! The two-lane products for RV32IM. Arguments and results: [`super::products::Job`].
 //!
 //! A pass holds four rows (two words an input) and two channels: eight accumulators, the eight weights of four inputs, and
 //! streams the input words. gp and tp are left alone: interrupt handlers rely on them.
@@ -7,7 +7,7 @@ use core::arch::global_asm;
 
 // Registers: a0 job, a1 inputs, a2 weights, a3 end of the inputs; a4 input word, t0 t1 words of products, t2 t3 products,
 // t6 2^15; a5 a6 a7 s0 weights of channel 0, s1 s2 s3 s4 of channel 1; lanes' sums (words, high lanes):
-// channel 0 rows 0, 1: s5 s6, rows 2, 3: s7 s8; channel 1: s9 s10, s11 t4. t5 is free.
+// channel 0 rows 0, 1: s5 s6, rows 2, 3: s7 s8; channel 1: s9 s10, s11 t4. t5 runs.
 global_asm!(
     r#"
     .option push
@@ -84,12 +84,23 @@ global_asm!(
     lb   s4, \at+7(a2)
     .endm
 
-    .macro ldae_rv_products name, group
-    .section .text.\name, "ax", @progbits
+    // Eight inputs in groups as \group makes them.
+    .macro ldae_rv_octet group
+    ldae_rv_weights 0
+    \group 0, s5, s6, s9, s10
+    \group 4, s7, s8, s11, t4
+    ldae_rv_weights 8
+    \group 32, s5, s6, s9, s10
+    \group 36, s7, s8, s11, t4
+    addi a1, a1, 64
+    addi a2, a2, 16
+    .endm
+
+    .section .text.ldae_two_lane_products, "ax", @progbits
     .balign 4
-    .globl \name
-    .type \name, @function
-\name:
+    .globl ldae_two_lane_products
+    .type ldae_two_lane_products, @function
+ldae_two_lane_products:
     addi sp, sp, -48
     sw   s0, 0(sp)
     sw   s1, 4(sp)
@@ -103,31 +114,44 @@ global_asm!(
     sw   s9, 36(sp)
     sw   s10, 40(sp)
     sw   s11, 44(sp)
-    lw   a1, 0(a0)
     lui  t6, 8
 1:
+    lw   a1, 0(a0)
     lw   a2, 4(a0)
-    lw   a3, 12(a0)
     lw   s5, 16(a0)
     lw   s6, 20(a0)
     lw   s9, 24(a0)
     lw   s10, 28(a0)
-    add  a3, a3, a1
+    lw   t5, 60(a0)
     mv   s7, s5
     mv   s8, s6
     mv   s11, s9
     mv   t4, s10
 2:
-    ldae_rv_weights 0
-    \group 0, s5, s6, s9, s10
-    \group 4, s7, s8, s11, t4
-    ldae_rv_weights 8
-    \group 32, s5, s6, s9, s10
-    \group 36, s7, s8, s11, t4
-    addi a1, a1, 64
-    addi a2, a2, 16
+    lw   a4, 0(a0)
+    lw   a3, 0(t5)
+    add  a3, a3, a4
+    beq  a1, a3, 4f
+3:
+    ldae_rv_octet ldae_rv_four
+    bne  a1, a3, 3b
+4:
+    lw   a4, 0(a0)
+    lw   a3, 12(a0)
+    add  a3, a3, a4
+    beq  a1, a3, 6f
+    lw   a3, 4(t5)
+    addi t5, t5, 8
+    add  a3, a3, a4
+5:
+    ldae_rv_octet ldae_rv_two
+    bne  a1, a3, 5b
+    lw   a4, 0(a0)
+    lw   a3, 12(a0)
+    add  a3, a3, a4
     bne  a1, a3, 2b
-
+6:
+    sw   a1, 0(a0)
     slli t0, s6, 16
     slli t1, s8, 16
     slli t2, s10, 16
@@ -140,7 +164,7 @@ global_asm!(
     lw   t1, 44(a0)
     lw   t2, 52(a0)
     lw   t3, 56(a0)
-    beqz t0, 3f
+    beqz t0, 7f
     ldae_rv_requantise s5, t0
     ldae_rv_requantise s6, t0
     ldae_rv_requantise s7, t0
@@ -149,7 +173,7 @@ global_asm!(
     ldae_rv_requantise s10, t1
     ldae_rv_requantise s11, t1
     ldae_rv_requantise t4, t1
-3:
+7:
     lw   a2, 8(a0)
     lw   a4, 32(a0)
     sw   s5, 0(a2)
@@ -180,11 +204,7 @@ global_asm!(
     lw   s11, 44(sp)
     addi sp, sp, 48
     ret
-    .size \name, . - \name
-    .endm
-
-    ldae_rv_products ldae_two_lane_groups_of_4, ldae_rv_four
-    ldae_rv_products ldae_two_lane_groups_of_2, ldae_rv_two
+    .size ldae_two_lane_products, . - ldae_two_lane_products
     .option pop
     "#
 );

@@ -190,21 +190,23 @@ pub(super) struct PanelFacts {
     pub largest: u32,
     /// True when the weights of padding inputs are zero.
     pub clean: bool,
-    /// Largest top·Σ|w| over a group of four neighbouring inputs, over all channels.
-    pub longest: u32,
+    /// Bits of the segments ([`two_lane`]) in which top·Σ|w| of a channel over four neighbouring inputs (from a multiple of
+    /// four) reaches 2^15.
+    pub twos: u64,
 }
 
 impl PanelFacts {
     /// Reads all weights of a panel once. `top` is the largest magnitude of an input.
     pub(super) fn of(layout: Layout, panel: &[u8], inputs: usize, top: u32) -> Self {
         let padded = layout.padded(inputs);
+        let segment = 8 * padded.div_ceil(512).max(1);
         let mut facts = PanelFacts {
             channels: [PADDING; MAX_CHANNELS],
             sums: [0; MAX_CHANNELS],
             magnitudes: [0; MAX_CHANNELS],
             largest: 0,
             clean: true,
-            longest: 0,
+            twos: 0,
         };
         let sums = facts.sums.iter_mut().zip(facts.magnitudes.iter_mut());
         for (c, (channel, (sum, magnitude))) in facts.channels.iter_mut().zip(sums).enumerate().take(layout.channels())
@@ -218,7 +220,9 @@ impl PanelFacts {
                 *magnitude += w.unsigned_abs();
                 group = if k % 4 == 0 { 0 } else { group } + w.unsigned_abs();
                 facts.largest = facts.largest.max(w.unsigned_abs());
-                facts.longest = facts.longest.max(top * group);
+                if top * group >= 1 << 15 {
+                    facts.twos |= 1 << (k / segment).min(63);
+                }
             }
         }
         facts

@@ -2,12 +2,13 @@
 //!
 //! The kernel's inputs are words x_hi·2^16 + x_lo of two rows: one multiplication by a weight makes two products. The
 //! products of a few neighbouring inputs are added in one word that starts at 2^15, then the lanes are split. That is
-//! exact while top·Σ|w| over those inputs is at most 2^15 − 1: for four inputs where the weights allow it, else (in a
-//! whole panel) for two, which always holds (2·128·127 < 2^15). The weights stay bytes, so an artifact in this order is
+//! exact while top·Σ|w| over those inputs is at most 2^15 − 1: for four inputs where the weights allow it, else for two,
+//! which always holds (2·128·127 < 2^15). The weights stay bytes, so an artifact in this order is
 //! no larger than the canonical one.
 //!
 //! Header, 8 words: the biases of the two channels; twice their [`high_factor`]s (0 where that needs 32 bits or there is
-//! none), for a high product that is then rounded by one bit; m·2^16 + t; the inputs of a group (4 or 2); zero. Body,
+//! none), for a high product that is then rounded by one bit; m·2^16 + t; 64 bits that say of each segment of the inputs
+//! whether its groups are of two. A segment has ⌈inputs / 512⌉ times eight inputs, of both channels. Body,
 //! for inputs k..k+4: four bytes of each of the two channels in turn.
 
 use super::{PanelFacts, channel_of, high_factor, packed_factor, put_word, word};
@@ -35,8 +36,8 @@ pub(super) fn put_header(facts: &PanelFacts, out: &mut [u8]) {
         put_word(out, 2 + c, high_factor(*ch).checked_mul(2).unwrap_or(0));
         put_word(out, 4 + c, packed_factor(*ch));
     }
-    put_word(out, 6, if facts.longest < 1 << 15 { 4 } else { 2 });
-    put_word(out, 7, 0);
+    put_word(out, 6, facts.twos as i32);
+    put_word(out, 7, (facts.twos >> 32) as i32);
 }
 
 #[cfg(feature = "alloc")]
