@@ -23,6 +23,18 @@ const fn max(a: usize, b: usize) -> usize {
 }
 
 impl Family {
+    /// The family of a bare-metal target's own kernels, for build scripts that pack an artifact for it: the portable one
+    /// where there are none. `flags` as for [`super::kernel_cfgs`].
+    #[must_use]
+    pub fn of_target(target: &str, flags: &str) -> Self {
+        match super::kernel_cfgs(target, flags).first() {
+            Some(&"kernel_dsp") => Family::Dsp,
+            Some(&"kernel_mve") => Family::Mve,
+            Some(&"kernel_two_lane") => Family::TwoLane,
+            _ => Family::Portable,
+        }
+    }
+
     /// Weight layout that the family reads.
     pub const fn layout(self) -> Layout {
         match self {
