@@ -10,12 +10,14 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-all_steps="fmt no_std firmware boards clippy doc test checked emulated cuda fuzz miri"
+all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated cuda fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
 board_packages="nucleo-f411re nucleo-h743zi nrf52840-dk pico pico2 esp32c3"
 firmware_targets="thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf thumbv8m.main-none-eabihf riscv32imac-unknown-none-elf"
 firmware_dir=${CARGO_TARGET_DIR:-$PWD/target}/firmware # where `ldae verify` puts it too
+
+tools_dir=${CARGO_TARGET_DIR:-$PWD/target}/tools # as `ldae bench` does
 
 # A step ends with `skip REASON` when this machine lacks something.
 skip() { printf '%s\n' "$*" > "$skip_note"; }
@@ -68,6 +70,24 @@ step_no_std() {
   done
 }
 
+# Links only where no panic is reachable, in loading and in inference; a program that does panic must be refused.
+step_no_panic() {
+  cross_or_skip $bare_targets || return 0
+  for target in $bare_targets; do
+    for program in load embed; do
+      (cd tools/no-panic && cross "$target" build --release --locked --bin $program --target-dir "$tools_dir/no-panic") ||
+        { echo "a panic is reachable in $program on $target"; return 1; }
+    done
+    refused=$(cd tools/no-panic &&
+      cross "$target" build --release --locked --bin panics --target-dir "$tools_dir/no-panic" 2>&1) &&
+      { echo "the proof cannot fail: a program that panics was linked for $target"; return 1; }
+    case $refused in
+      *ldae_a_panic_is_reachable*) ;;
+      *) printf '%s\n' "$refused"; return 1 ;;
+    esac
+  done
+}
+
 # Every package of firmware-examples for every target it has: lints and finished programs.
 step_firmware() {
   cross_or_skip $firmware_targets || return 0
@@ -78,8 +98,18 @@ step_firmware() {
     firmware_package qemu-m33 thumbv8m.main-none-eabihf &&
     firmware_package qemu-m55 thumbv8m.main-none-eabihf &&
     firmware_package qemu-riscv riscv32imac-unknown-none-elf || return 1
+  does_not_fit || return 1
   (cd firmware-examples/std && cargo clippy --release --locked --target-dir "$firmware_dir/std" -- -D warnings) &&
     (cd firmware-examples/std && cargo build --release --locked --target-dir "$firmware_dir/std")
+}
+# A preset that is too large for a board must end the build with a message, not with a fault on the board.
+does_not_fit() {
+  refused=$(cd firmware-examples/microbit && LDAE_PRESET=m cross thumbv6m-none-eabi build --release --locked --bin embed \
+    --target-dir "$firmware_dir/microbit" 2>&1) && { echo "preset m was built for 16 KB of RAM"; return 1; }
+  case $refused in
+    *"the encoder needs more RAM than this board has"*) ;;
+    *) printf '%s\n' "$refused"; return 1 ;;
+  esac
 }
 firmware_package() { # package, target
   (cd "firmware-examples/$1" &&

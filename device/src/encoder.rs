@@ -75,6 +75,12 @@ impl core::error::Error for EmbedError {}
 #[repr(C, align(16))]
 pub struct Scratch<const BYTES: usize>(pub [u8; BYTES]);
 
+/// Bytes at a multiple of 16, where packed artifacts must lie:
+/// `static MODEL: Aligned<[u8; N]> = Aligned(*include_bytes!("encoder.cortex-m7.ldae"));`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(16))]
+pub struct Aligned<B>(pub B);
+
 impl<const BYTES: usize> Scratch<BYTES> {
     /// Zeros.
     pub const fn new() -> Self {
@@ -131,21 +137,24 @@ impl<'a> Encoder<'a> {
     /// Wraps an artifact that was parsed already.
     ///
     /// # Errors
-    /// It is packed for other cores.
+    /// It is packed for other cores, or misaligned.
     pub fn from_artifact(artifact: Artifact<'a>) -> Result<Self, LoadError> {
         let found = artifact.layout();
-        let kernel = Choice::best(found).ok_or(LoadError::Layout { found })?;
-        Ok(Encoder { artifact, kernel })
+        Self::on(artifact, Choice::best(found).ok_or(LoadError::Layout { found })?)
     }
 
     /// The artifact on a given kernel, one of [`Choice::all`] for its layout; all give the same bits.
     ///
     /// # Errors
-    /// The kernel does not read the artifact's layout.
+    /// The kernel does not read the artifact's layout, or the artifact is misaligned.
     pub fn on(artifact: Artifact<'a>, kernel: Choice) -> Result<Self, LoadError> {
         let found = artifact.layout();
         if kernel != Choice::Portable && kernel.family().layout() != found {
             return Err(LoadError::Layout { found });
+        }
+        // The kernels' loads trust this; `Artifact::parse_anywhere` does not check it.
+        if !artifact.is_aligned() {
+            return Err(LoadError::Format(FormatError::Misaligned));
         }
         Ok(Encoder { artifact, kernel })
     }

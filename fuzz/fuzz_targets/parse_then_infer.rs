@@ -1,11 +1,11 @@
 //! Mutated valid artifacts: whatever the validator accepts must run, within its planned scratch, on every kernel.
 //!
-//! Input: shape and filling (8 bytes), then changes of three bytes each (offset, value), then pixels.
+//! Input: shape, filling and weight layout (8 bytes), then changes of three bytes each (offset, value), then pixels.
 #![no_main]
 
 use ldae_device::kernels::Choice;
 use ldae_device::{Encoder, scratch_bytes};
-use ldae_shared::format::{ArtifactDesc, Fill, reseal};
+use ldae_shared::format::{Artifact, ArtifactDesc, Fill, Layout, pack, reseal};
 use ldae_shared::spec::{EncoderSpec, Pooling};
 use libfuzzer_sys::fuzz_target;
 
@@ -26,7 +26,8 @@ fn original(shape: &[u8; 8]) -> Option<Vec<u8>> {
         pooling: Pooling::from_code(g / 3 % 3)?,
     };
     let fill = [Fill::Random, Fill::Extreme, Fill::ExtremeNegative, Fill::OneHot][usize::from(h % 4)];
-    ArtifactDesc::synthetic(spec, fill, h.into()).write(|_| [0; 32]).ok()
+    let bytes = ArtifactDesc::synthetic(spec, fill, h.into()).write(|_| [0; 32]).ok()?;
+    pack(&bytes, Layout::ALL[usize::from(h >> 2) % Layout::ALL.len()]).ok()
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -38,7 +39,12 @@ fuzz_target!(|data: &[u8]| {
         bytes[at] = change[2];
     }
     reseal(&mut bytes);
-    let Ok(encoder) = Encoder::new(&bytes) else { return };
+    // Packed artifacts lie at multiples of 16.
+    let mut memory = vec![0u128; bytes.len().div_ceil(16)];
+    let memory: &mut [u8] = bytemuck::cast_slice_mut(&mut memory);
+    memory[..bytes.len()].copy_from_slice(&bytes);
+    let Ok(artifact) = Artifact::parse(&memory[..bytes.len()]) else { return };
+    let encoder = Encoder::from_artifact(artifact).unwrap_or(Encoder::portable(artifact));
     let spec = *encoder.spec();
     if spec.pixels() > 1 << 16 || spec.macs() > 1 << 24 {
         return; // a legal but slow shape: time, not safety
@@ -49,7 +55,11 @@ fuzz_target!(|data: &[u8]| {
     let mut first: Option<Vec<i8>> = None;
     for kernel in Choice::all(encoder.artifact().layout()) {
         let mut codes = vec![0i8; spec.embedding() as usize];
-        let result = Encoder::on(*encoder.artifact(), kernel).unwrap().embed(&pixels, bytemuck::cast_slice_mut(&mut scratch), &mut codes);
+        let result = Encoder::on(*encoder.artifact(), kernel).unwrap().embed(
+            &pixels,
+            bytemuck::cast_slice_mut(&mut scratch),
+            &mut codes,
+        );
         assert!(result.is_ok(), "{result:?}");
         assert_eq!(*first.get_or_insert_with(|| codes.clone()), codes, "{}", kernel.name());
     }

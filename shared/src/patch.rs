@@ -30,7 +30,7 @@ impl PatchGrid {
 
     /// Tokens along one side.
     pub const fn side(&self) -> usize {
-        self.image / self.patch
+        if self.patch == 0 { 0 } else { self.image / self.patch }
     }
 
     /// Tokens N.
@@ -50,7 +50,12 @@ impl PatchGrid {
 
     /// Where row `row` of patch `token` starts in the picture, and its length.
     const fn run(&self, token: usize, row: usize) -> (usize, usize) {
-        let (top, left) = (token / self.side() * self.patch, token % self.side() * self.patch);
+        // A side of 0 does not exist (`new`); the compiler does not know that.
+        let side = match self.side() {
+            0 => 1,
+            side => side,
+        };
+        let (top, left) = (token / side * self.patch, token % side * self.patch);
         (((top + row) * self.image + left) * self.channels, self.patch * self.channels)
     }
 
@@ -58,8 +63,8 @@ impl PatchGrid {
     /// of another length are left alone, so that a device has no panic here.
     pub fn copy_patch<T: Copy>(&self, image: &[T], token: usize, out: &mut [T]) {
         for (row, target) in out.chunks_exact_mut((self.patch * self.channels).max(1)).enumerate() {
-            let (start, length) = self.run(token, row);
-            if let Some(source) = image.get(start..start.saturating_add(length)) {
+            let (start, _) = self.run(token, row);
+            if let Some(source) = image.get(start..).and_then(|rest| rest.get(..target.len())) {
                 target.copy_from_slice(source);
             }
         }

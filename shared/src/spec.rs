@@ -189,9 +189,9 @@ impl EncoderSpec {
         Ok(())
     }
 
-    /// Tokens along one side of the grid.
+    /// Tokens along one side of the grid; 0 for a patch of 0, which [`EncoderSpec::check`] refuses.
     pub const fn grid(&self) -> u32 {
-        self.image as u32 / self.patch as u32
+        if self.patch == 0 { 0 } else { self.image as u32 / self.patch as u32 }
     }
 
     /// Tokens N.
@@ -209,9 +209,9 @@ impl EncoderSpec {
         self.image as u32 * self.image as u32 * self.channels as u32
     }
 
-    /// Width of one head, W / H.
+    /// Width of one head, W / H; 0 without heads, which [`EncoderSpec::check`] refuses.
     pub const fn head_width(&self) -> u16 {
-        self.width / self.heads
+        if self.heads == 0 { 0 } else { self.width / self.heads }
     }
 
     /// Hidden width of the MLP, r·W.

@@ -16,7 +16,7 @@ pub(super) fn run<K: Kernel, T: Tap>(
     work: &mut Work<'_>,
     tap: &mut T,
 ) -> Result<(), EmbedError> {
-    let (n, w, rows) = (spec.tokens() as usize, spec.width as usize, K::FAMILY.rows());
+    let (n, w, rows) = (spec.tokens() as usize, usize::from(spec.width.max(1)), K::FAMILY.rows());
     let head = HeadShape { tokens: n, width: spec.head_width() as usize };
     let id = |stage| TapId::Block(index, stage);
     let [range, _] = block.norms;
@@ -73,9 +73,11 @@ pub(super) fn run<K: Kernel, T: Tap>(
 
     // Keys and values are done with: the product lies over them.
     let product: &mut [i16] = region.take(rows * w)?;
-    for (x, s) in queries.chunks(rows * w).zip(stream.chunks_mut(rows * w)) {
+    for (i, s) in stream.chunks_mut(rows * w).enumerate() {
+        let Some(x) = queries.get(i * rows * w..).and_then(|rest| rest.get(..s.len())) else { break };
         let count = x.len() / w.max(1);
-        norm_rows.rows(count)?.copy_from_slice(x);
+        // No copy_from_slice: the compiler cannot prove that the lengths are equal.
+        norm_rows.rows(count)?.iter_mut().zip(x).for_each(|(to, from)| *to = *from);
         let product = prefix(product, x.len())?;
         K::linear_i16(norm_rows.prepare::<K>(count)?, &block.proj, product);
         K::add(s, product);

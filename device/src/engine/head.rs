@@ -16,7 +16,7 @@ pub(super) fn run<K: Kernel, T: Tap>(
     out: &mut [i8],
     tap: &mut T,
 ) -> Result<u32, EmbedError> {
-    let (n, w, grid) = (spec.tokens() as usize, spec.width as usize, spec.grid() as usize);
+    let (n, w, grid) = (spec.tokens() as usize, usize::from(spec.width.max(1)), spec.grid() as usize);
     let shift = pool_shift(spec.pooled_tokens());
     let (statistics, norm_rows, mut region) = work.parts();
     norm::statistics::<K>(stream, w, head.norm, statistics);

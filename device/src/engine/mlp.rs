@@ -16,7 +16,7 @@ pub(super) fn run<K: Kernel, T: Tap>(
     work: &mut Work<'_>,
     tap: &mut T,
 ) -> Result<(), EmbedError> {
-    let (w, rows) = (spec.width as usize, K::FAMILY.rows());
+    let (w, rows) = (usize::from(spec.width.max(1)), K::FAMILY.rows());
     let id = |stage| TapId::Block(index, stage);
     let [_, range] = block.norms;
     let (statistics, norm_rows, mut region) = work.parts();

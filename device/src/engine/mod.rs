@@ -8,9 +8,12 @@ mod mlp;
 mod norm;
 mod work;
 
+pub(crate) use norm::token;
 pub(crate) use work::Work;
 
 use crate::encoder::EmbedError;
+#[cfg(kernel_neon)]
+use crate::kernels::aarch64;
 #[cfg(kernel_dsp)]
 use crate::kernels::dsp::Dsp;
 #[cfg(kernel_mve)]
@@ -46,6 +49,10 @@ macro_rules! dispatch {
             Choice::AvxVnni(_) => $f::<x86::AvxVnniDot, _>($($arg),*),
             #[cfg(target_arch = "x86_64")]
             Choice::Avx512Vnni(_) => $f::<x86::Avx512Dot, _>($($arg),*),
+            #[cfg(kernel_neon)]
+            Choice::Neon => $f::<aarch64::NeonDot, _>($($arg),*),
+            #[cfg(kernel_neon)]
+            Choice::NeonDotprod(_) => $f::<aarch64::NeonDotprod, _>($($arg),*),
         }
     };
 }
@@ -71,7 +78,7 @@ fn front_with<K: Kernel, T: Tap>(
     work: &mut Work<'_>,
     tap: &mut T,
 ) -> Result<(), EmbedError> {
-    let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, spec.width as usize);
+    let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, usize::from(spec.width.max(1)));
     let chunk = K::FAMILY.front_rows();
     let mut region = work.region();
     let mut patches = region.rows(chunk * p, chunk, p, K::FAMILY)?;

@@ -33,20 +33,15 @@ pub(super) fn input<'r, K: Kernel, T: Tap>(
         return out.prepare::<K>(count);
     }
     let count = stream.len() / width.max(1);
-    let pairs = stream.chunks(2 * width.max(1)).zip(statistics.chunks(2));
-    for ((x, s), form) in pairs.zip(out.form_pairs(K::FAMILY)) {
-        let (x0, x1) = x.split_at_checked(width).unwrap_or((x, &[]));
-        let Some(first) = s.first() else { continue };
-        let x1 = if x1.is_empty() { x0 } else { x1 };
-        K::normalise_pair([x0, x1], [token(first), token(s.get(1).unwrap_or(first))], form);
-    }
+    K::normalise_form(stream, width, statistics, out.form());
     if T::ENABLED {
         out.restore::<K>(count)?;
     }
     Ok(out.prepared(count))
 }
 
-fn token(&[mean128, packed]: &[i32; 2]) -> NormToken {
+/// A token's statistics as [`statistics`] packs them.
+pub(crate) fn token(&[mean128, packed]: &[i32; 2]) -> NormToken {
     NormToken { mean128, factor: Factor::new(packed as u16, (packed >> 16) as u8) }
 }
 
@@ -58,9 +53,6 @@ pub(super) fn rows<K: Kernel>(
     out: &mut Rows<'_>,
 ) -> Result<usize, EmbedError> {
     let count = stream.len() / width.max(1);
-    let rows = stream.chunks_exact(width.max(1)).zip(out.rows(count)?.chunks_exact_mut(width.max(1)));
-    for ((x, out), s) in rows.zip(statistics) {
-        K::normalise(x, token(s), out);
-    }
+    K::normalise_rows(stream, width, statistics, out.rows(count)?);
     Ok(count)
 }

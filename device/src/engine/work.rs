@@ -48,9 +48,9 @@ impl Rows<'_> {
         Ok((Input { rows: &[], form: self.form, count }, prefix(room, values)?))
     }
 
-    /// The kernel's form of two rows at a time.
-    pub(crate) fn form_pairs(&mut self, family: Family) -> impl Iterator<Item = &mut [u8]> {
-        self.form.chunks_exact_mut(family.input_bytes(2, self.width).max(1))
+    /// The kernel's form, to be written.
+    pub(crate) fn form(&mut self) -> &mut [u8] {
+        self.form
     }
 
     /// Writes the first `count` rows from the kernel's form.

@@ -12,10 +12,8 @@ pub enum Family {
     Dsp,
     /// Armv8.1-M vectors: rows as they are.
     Mve,
-    /// RV32 and Cortex-M3, without SIMD: inputs as words of two rows.
+    /// RV32, Cortex-M0 and M3, without SIMD: inputs as words of two rows.
     TwoLane,
-    /// Cortex-M0: inputs as words.
-    Thumb,
     /// Dot products of x86-64 and 64-bit Arm.
     Dot,
 }
@@ -25,14 +23,25 @@ const fn max(a: usize, b: usize) -> usize {
 }
 
 impl Family {
+    /// The family of a bare-metal target's own kernels, for build scripts that pack an artifact for it: the portable one
+    /// where there are none. `flags` as for [`super::kernel_cfgs`].
+    #[must_use]
+    pub fn of_target(target: &str, flags: &str) -> Self {
+        match super::kernel_cfgs(target, flags).first() {
+            Some(&"kernel_dsp") => Family::Dsp,
+            Some(&"kernel_mve") => Family::Mve,
+            Some(&"kernel_two_lane") => Family::TwoLane,
+            _ => Family::Portable,
+        }
+    }
+
     /// Weight layout that the family reads.
     pub const fn layout(self) -> Layout {
         match self {
             Family::Portable => Layout::Canonical,
             Family::Dsp => Layout::Pairs,
             Family::Mve => Layout::Helium,
-            Family::TwoLane => Layout::Quads,
-            Family::Thumb => Layout::TwoLane,
+            Family::TwoLane => Layout::TwoLane,
             Family::Dot => Layout::Dot,
         }
     }
@@ -40,7 +49,6 @@ impl Family {
     /// Rows (tokens) of a chunk: every weight is read once per chunk.
     pub const fn rows(self) -> usize {
         match self {
-            Family::Thumb => 4,
             Family::Mve => 16,
             Family::Dot => 64,
             _ => 8,
@@ -51,7 +59,6 @@ impl Family {
     pub const fn front_rows(self) -> usize {
         match self {
             Family::Dsp | Family::TwoLane => 4,
-            Family::Thumb => 2,
             Family::Mve => 8,
             _ => self.rows(),
         }
@@ -65,7 +72,7 @@ impl Family {
     /// Queries that attention handles together.
     pub const fn queries(self) -> usize {
         match self {
-            Family::Portable | Family::Thumb => 1,
+            Family::Portable => 1,
             Family::Dsp => 2,
             Family::TwoLane => 4,
             Family::Mve => 8,
@@ -77,9 +84,8 @@ impl Family {
     pub const fn input_bytes(self, rows: usize, width: usize) -> usize {
         match self {
             Family::Portable | Family::Mve => 0,
-            Family::TwoLane => rows.next_multiple_of(4) * Layout::Quads.padded(width) * 2,
+            Family::TwoLane => rows.next_multiple_of(4) * Layout::TwoLane.padded(width) * 2,
             Family::Dsp => rows.next_multiple_of(2) * Layout::Pairs.padded(width) * 2,
-            Family::Thumb => rows * Layout::TwoLane.padded(width) * 4,
             Family::Dot => rows * Layout::Dot.padded(width),
         }
     }
@@ -89,7 +95,7 @@ impl Family {
         match self {
             Family::Dsp => tokens.next_multiple_of(4) * Layout::Pairs.padded(width),
             Family::Mve => tokens.next_multiple_of(4) * Layout::Helium.padded(width),
-            Family::TwoLane => tokens.next_multiple_of(2) * Layout::Quads.padded(width),
+            Family::TwoLane => tokens.next_multiple_of(2) * Layout::TwoLane.padded(width),
             Family::Dot => tokens.next_multiple_of(16) * (Layout::Dot.padded(width) + 4),
             _ => tokens * width,
         }
@@ -116,7 +122,7 @@ impl Family {
                 let probabilities = if tokens.is_multiple_of(8) { 0 } else { 2 * tokens.next_multiple_of(8) };
                 self.queries() * max(queries, probabilities)
             }
-            Family::TwoLane => max(self.input_bytes(4, width), 8 * tokens.next_multiple_of(4)),
+            Family::TwoLane => max(self.input_bytes(4, width), 16 * tokens.next_multiple_of(4)),
             // Queries with their offset, or probabilities of an odd number of tokens.
             Family::Dot => self.queries() * max(Layout::Dot.padded(width), 2 * tokens.next_multiple_of(2)),
             _ => 4 * width,

@@ -3,8 +3,10 @@
 //! Which kernel runs follows from the artifact's weight layout ([`ldae_shared::format::Layout`]) and from what this build
 //! and this machine have: a canonical artifact runs on every build, a packed one where its kernel is.
 
+#[cfg(kernel_neon)]
+pub mod aarch64;
 mod choice;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", kernel_neon))]
 #[allow(unsafe_code)]
 mod dot;
 #[cfg(kernel_dsp)]
@@ -13,6 +15,7 @@ mod family;
 #[cfg(kernel_mve)]
 pub(crate) mod mve;
 pub mod portable;
+mod target;
 #[cfg(kernel_two_lane)]
 #[allow(unsafe_code)]
 pub(crate) mod two_lane;
@@ -21,7 +24,9 @@ pub mod x86;
 
 pub use choice::Choice;
 pub use family::Family;
+pub use target::kernel_cfgs;
 
+use crate::engine::token;
 use ldae_shared::fixed::{Factor, NormToken, row_reciprocal};
 use ldae_shared::format::{Block, Linear};
 
@@ -148,8 +153,29 @@ pub trait Kernel {
         }
     }
 
-    /// True where [`Kernel::normalise_pair`] makes the form without i8 rows.
+    /// The normalised rows [count, width] of as many tokens.
+    #[inline(always)]
+    fn normalise_rows(stream: &[i16], width: usize, statistics: &[[i32; 2]], out: &mut [i8]) {
+        let rows = stream.chunks_exact(width.max(1)).zip(out.chunks_exact_mut(width.max(1)));
+        for ((x, out), s) in rows.zip(statistics) {
+            Self::normalise(x, token(s), out);
+        }
+    }
+
+    /// True where [`Kernel::normalise_form`] makes the form without i8 rows.
     const NORMALISES_FORM: bool = false;
+
+    /// A chunk's normalised rows in the kernel's own form; pair by pair, unless a kernel does it otherwise.
+    /// `statistics` has the mean and factor of each token.
+    fn normalise_form(stream: &[i16], width: usize, statistics: &[[i32; 2]], form: &mut [u8]) {
+        let pairs = stream.chunks(2 * width.max(1)).zip(statistics.chunks(2));
+        for ((x, s), form) in pairs.zip(form.chunks_exact_mut(Self::FAMILY.input_bytes(2, width).max(1))) {
+            let (x0, x1) = x.split_at_checked(width).unwrap_or((x, &[]));
+            let Some(first) = s.first() else { continue };
+            let x1 = if x1.is_empty() { x0 } else { x1 };
+            Self::normalise_pair([x0, x1], [token(first), token(s.get(1).unwrap_or(first))], form);
+        }
+    }
 
     /// Two tokens' normalised rows in the kernel's own form.
     fn normalise_pair(rows: [&[i16]; 2], tokens: [NormToken; 2], form: &mut [u8]) {

@@ -3,13 +3,17 @@
 
 use crate::stack;
 use core::fmt::{self, Write};
-use ldae_device::{EmbedError, Encoder, LoadError, Scratch, scratch_bytes};
+use ldae_device::{Aligned, EmbedError, Encoder, LoadError, Scratch, scratch_bytes};
 use ldae_shared::crc::Crc32;
 use ldae_shared::spec::EncoderSpec;
 use static_cell::ConstStaticCell;
 
 /// The artifact (see build.rs).
-pub static ARTIFACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae"));
+pub static ARTIFACT: &[u8] = &ALIGNED.0;
+/// Kernels want packed weights at multiples of 16 bytes.
+static ALIGNED: Aligned<[u8; FILE.len()]> = Aligned(*FILE);
+const FILE: &[u8; include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae")).len()] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae"));
 /// Its shape, known at compile time.
 pub(crate) const SPEC: EncoderSpec = include!(concat!(env!("OUT_DIR"), "/spec.rs"));
 
@@ -18,6 +22,24 @@ const SCRATCH_BYTES: usize = scratch_bytes(&SPEC);
 pub(crate) static SCRATCH: ConstStaticCell<Scratch<SCRATCH_BYTES>> = ConstStaticCell::new(Scratch::new());
 pub(crate) static CODES: ConstStaticCell<[i8; SPEC.embedding() as usize]> =
     ConstStaticCell::new([0; SPEC.embedding() as usize]);
+
+/// Stack that an example needs, bytes. Measured by `ldae bench --device qemu:all`: at most 2 028 (Cortex-M0).
+pub const STACK_BYTES: usize = 3 << 10;
+/// Flash of an example beside its artifact, bytes. Measured (`size` of the built example): 66 KB on a Cortex-M0.
+pub const PROGRAM_BYTES: usize = 72 << 10;
+
+/// Fails the build of a board package whose memory is too small for the encoder:
+/// `const _: () = assert_fits(RAM, FLASH);`, in bytes, as in the package's memory.x.
+pub const fn assert_fits(ram: usize, flash: usize) {
+    assert!(
+        SCRATCH_BYTES + SPEC.embedding() as usize + STACK_BYTES <= ram,
+        "the encoder needs more RAM than this board has: build in a smaller preset (`ldae inspect all` says what fits)"
+    );
+    assert!(
+        ARTIFACT.len() + PROGRAM_BYTES <= flash,
+        "the encoder needs more flash than this board has: build in a smaller preset (`ldae inspect all` says what fits)"
+    );
+}
 
 /// What a board can measure.
 pub struct Meter<C> {

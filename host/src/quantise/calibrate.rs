@@ -65,12 +65,13 @@ impl Statistics {
     }
 }
 
-/// First output channel of the `call`-th piece of a tap, and how many channels a row of it has.
-pub(super) fn channels(s: &EncoderSpec, id: TapId, call: usize) -> (usize, usize) {
+/// First output channel of a piece of a tap before which the picture gave `seen` values, and how many channels a row of
+/// it has. Keys and values come head by head, [N, W/H] each, in pieces of any number of rows.
+pub(super) fn channels(s: &EncoderSpec, id: TapId, seen: usize) -> (usize, usize) {
     let (w, dh) = (s.width as usize, s.head_width() as usize);
     match id {
         TapId::Latents => (0, s.rank as usize),
-        TapId::Block(_, BlockStage::K | BlockStage::V) => (call % s.heads as usize * dh, dh),
+        TapId::Block(_, BlockStage::K | BlockStage::V) => (seen / (s.tokens() as usize * dh) * dh, dh),
         TapId::Block(_, BlockStage::Fc1 | BlockStage::Gelu) => (0, s.hidden() as usize),
         _ => (0, w),
     }
@@ -118,12 +119,12 @@ impl Ranges {
             pooled: Vec::new(),
         };
         for picture in pictures {
-            let mut calls = vec![0usize; taps];
+            let mut seen = vec![0usize; taps];
             let tokens = encoder.tokens_tapped(picture, &mut |id, data| {
                 let index = id.index(s.depth);
                 r.largest[index] = data.iter().fold(r.largest[index], |m, v| m.max(v.abs()));
-                let (first, width) = channels(s, id, calls[index]);
-                calls[index] += 1;
+                let (first, width) = channels(s, id, seen[index]);
+                seen[index] += data.len();
                 if id == TapId::Latents {
                     for row in data.chunks_exact(width) {
                         r.latents.iter_mut().zip(row).for_each(|(m, v)| *m = m.max(v.abs()));

@@ -145,21 +145,21 @@ struct Sums<'a> {
     spec: &'a EncoderSpec,
     wanted: &'a [TapId],
     sums: Vec<Vec<i64>>,
-    calls: Vec<usize>,
+    /// Values of each wanted tap so far.
+    seen: Vec<usize>,
 }
 
 impl Tap for Sums<'_> {
     fn tap(&mut self, id: TapId, data: TapData<'_>) {
         let Some(at) = self.wanted.iter().position(|w| *w == id) else { return };
-        let (first, width) = channels(self.spec, id, self.calls[at]);
-        self.calls[at] += 1;
+        let (first, width) = channels(self.spec, id, self.seen[at]);
         let sums = &mut self.sums[at][first..first + width];
         let mut add = |i: usize, v: i64| sums[i % width] += v;
-        match data {
-            TapData::I8(v) => v.iter().enumerate().for_each(|(i, &v)| add(i, v.into())),
-            TapData::I16(v) => v.iter().enumerate().for_each(|(i, &v)| add(i, v.into())),
-            _ => {}
-        }
+        self.seen[at] += match data {
+            TapData::I8(v) => v.iter().enumerate().map(|(i, &v)| add(i, v.into())).count(),
+            TapData::I16(v) => v.iter().enumerate().map(|(i, &v)| add(i, v.into())).count(),
+            _ => 0,
+        };
     }
 }
 
@@ -175,7 +175,7 @@ where
     let one = |i: usize| -> Result<(Vec<i16>, Vec<Vec<i64>>)> {
         let mut stream = vec![0i16; s.tokens() as usize * s.width as usize];
         let mut work = aligned(encoder.work_bytes());
-        let mut tap = Sums { spec: s, wanted, sums: empty(), calls: vec![0; wanted.len()] };
+        let mut tap = Sums { spec: s, wanted, sums: empty(), seen: vec![0; wanted.len()] };
         step(&encoder, i, &mut stream, bytemuck::cast_slice_mut(&mut work), &mut tap)
             .map_err(|e| Error::new("the device engine refused a calibration picture").caused_by(e))?;
         Ok((stream, tap.sums))

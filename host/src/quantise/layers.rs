@@ -29,7 +29,6 @@ struct Compare<'a> {
     encoder: &'a FloatEncoder,
     scales: &'a Scales,
     used: Vec<usize>,
-    calls: Vec<usize>,
     /// Σ float², Σ error² by tap index.
     energy: Vec<[f64; 2]>,
 }
@@ -39,8 +38,7 @@ impl Tap for Compare<'_> {
         let s = &self.encoder.spec;
         let index = id.index(s.depth);
         let Some(floats) = self.floats.0.get(index).filter(|f| !f.is_empty()) else { return };
-        let (_, width) = channels(s, id, self.calls[index]);
-        self.calls[index] += 1;
+        let (_, width) = channels(s, id, self.used[index]);
         let at = self.used[index];
         let mut compare = |i: usize, code: f64| {
             let (float, real) = (f64::from(floats[at + i]), real(self.scales, id, i % width, code));
@@ -104,8 +102,7 @@ pub(super) fn measure(
         let mut floats = Floats(vec![Vec::new(); s.taps()]);
         encoder.tokens_tapped(pictures.image(i), &mut |id, data| floats.0[id.index(s.depth)].extend_from_slice(data));
         let zero = || vec![0usize; s.taps()];
-        let mut tap =
-            Compare { floats: &floats, encoder, scales, used: zero(), calls: zero(), energy: vec![[0.0; 2]; s.taps()] };
+        let mut tap = Compare { floats: &floats, encoder, scales, used: zero(), energy: vec![[0.0; 2]; s.taps()] };
         let (mut scratch, mut codes) = (aligned(engine.scratch_bytes()), vec![0i8; s.embedding() as usize]);
         engine
             .embed_tapped(pictures.image(i), bytemuck::cast_slice_mut(&mut scratch), &mut codes, &mut tap)

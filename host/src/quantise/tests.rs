@@ -5,7 +5,7 @@ use crate::cli::Output;
 use crate::data::Split;
 use crate::eval::pooling::pool;
 use crate::model::{ModelSpec, Weights, init_weights, pca, randomise_gates};
-use ldae_device::{Artifact, Encoder};
+use ldae_device::{Artifact, BlockStage, Encoder, Tap, TapData, TapId};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::patch::PatchGrid;
 use ldae_shared::spec::{EncoderSpec, Pooling};
@@ -93,9 +93,57 @@ fn integer_embeddings_follow_the_float_ones() {
         println!("{pooling:?}: 5 % quantile {}, median {}", cosines[5], cosines[50]);
         // A guard against regressions, not the quality gate: that one (0.999) is measured by `ldae export` on trained
         // encoders and real pictures. Random weights with unit gates amplify noise more, and 16 tokens average little of
-        // it; on these pictures 0.99882, 0.99859 and 0.99927 were measured.
-        let least = 0.998;
+        // it; on these pictures 0.99897, 0.99887 and 0.99934 were measured.
+        let least = if pooling == Pooling::Grid2x2 { 0.999 } else { 0.9985 };
         assert!(cosines[5] > least, "{pooling:?}: {}", cosines[5]);
+    }
+}
+
+/// All codes of two taps of a picture, in the order in which they come.
+struct KeysAndValues(u16, [Vec<i8>; 2]);
+
+impl Tap for KeysAndValues {
+    fn tap(&mut self, id: TapId, data: TapData<'_>) {
+        let stages = [BlockStage::K, BlockStage::V].map(|stage| TapId::Block(self.0, stage));
+        if let (Some(at), TapData::I8(codes)) = (stages.iter().position(|s| *s == id), data) {
+            self.1[at].extend(codes);
+        }
+    }
+}
+
+#[test]
+fn keys_and_values_have_the_float_means_in_every_head() {
+    let split = pictures(64);
+    let float = FloatEncoder::fold(&weights(&split, Pooling::Mean), 10, Pooling::Mean).expect("complete weights");
+    let out = Output::new(true);
+    let statistics = calibrate(&float, &split, &out).expect("finite");
+    let (desc, _) = quantise(&float, &statistics, &split, &out).expect("quantisable");
+    let scales = build::Scales::choose(&float, &statistics);
+    let bytes = desc.write(|_| [0; 32]).expect("valid");
+    let encoder = Encoder::new(&bytes).expect("valid");
+    let (s, mut scratch) = (*encoder.spec(), correct::aligned(encoder.scratch_bytes()));
+    let (n, dh) = (s.tokens() as usize, s.head_width() as usize);
+    for block in 0..s.depth {
+        let mut sums = [vec![0i64; s.width as usize], vec![0i64; s.width as usize]];
+        for i in 0..split.len() {
+            let mut tap = KeysAndValues(block, [Vec::new(), Vec::new()]);
+            let mut codes = vec![0i8; s.embedding() as usize];
+            encoder
+                .embed_tapped(split.image(i), bytemuck::cast_slice_mut(&mut scratch), &mut codes, &mut tap)
+                .expect("right sizes");
+            for (sums, codes) in sums.iter_mut().zip(&tap.1) {
+                // [H, N, W/H]
+                codes.iter().enumerate().for_each(|(j, &c)| sums[j / (n * dh) * dh + j % dh] += i64::from(c));
+            }
+        }
+        let b = &scales.blocks[usize::from(block)];
+        for ((sums, scale), stage) in sums.iter().zip([b.k, b.v]).zip([BlockStage::K, BlockStage::V]) {
+            let wanted = statistics.means(TapId::Block(block, stage)).iter().map(|mean| mean / scale);
+            let found = sums.iter().map(|&sum| sum as f64 / (split.len() * n) as f64);
+            let worst = wanted.zip(found).map(|(w, f)| (w - f).abs()).fold(0.0, f64::max);
+            println!("block {block} {stage:?}: {worst} codes");
+            assert!(worst < 0.1, "block {block} {stage:?}: {worst} codes");
+        }
     }
 }
 

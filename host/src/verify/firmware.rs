@@ -38,7 +38,7 @@ pub fn program(device: &Device, program: &str, place: Option<&Path>, out: &Outpu
     let (package, target) = match device {
         Device::Qemu(Board { package, target, .. }) => (*package, Some(*target)),
         Device::Probe(chip) => (chip.package, Some(chip.target)),
-        Device::Std | Device::Host | Device::Serial(_) => (STD_PACKAGE, None),
+        Device::Std | Device::Host | Device::Kernel(_) | Device::Serial(_) => (STD_PACKAGE, None),
     };
     let place = folder(place)?;
     let finished = under(&place.join(package), target, program);

@@ -251,7 +251,7 @@ impl<'a> Walk<'a> {
     /// A packed layer: values as in a canonical one, headers and padding as they imply.
     fn panels(&mut self, outputs: u32, inputs: u32, top: u32) -> Result<(), FormatError> {
         let (layout, mut at) = (self.layout, self.at());
-        let panel_bytes = layout.panel_bytes(inputs as usize);
+        let panel_bytes = layout.panel_bytes(inputs as usize).max(1);
         let panels = self.take(layout.linear_bytes(outputs, inputs))?;
         let mut left = outputs as usize;
         for panel in panels.chunks_exact(panel_bytes) {

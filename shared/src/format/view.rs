@@ -40,8 +40,12 @@ impl<'a> Artifact<'a> {
     /// The first offence found, with its place.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let artifact = check::parse(bytes)?;
-        let aligned = bytes.as_ptr().addr().is_multiple_of(artifact.layout.align() as usize);
-        if aligned || artifact.layout.is_canonical() { Ok(artifact) } else { Err(FormatError::Misaligned) }
+        if artifact.is_aligned() { Ok(artifact) } else { Err(FormatError::Misaligned) }
+    }
+
+    /// True where kernels may read the bytes: a packed artifact lies at a multiple of 16 in memory.
+    pub fn is_aligned(&self) -> bool {
+        self.layout.is_canonical() || self.bytes.as_ptr().addr().is_multiple_of(self.layout.align() as usize)
     }
 
     /// [`Artifact::parse`] for reading only, without the alignment that kernels need.

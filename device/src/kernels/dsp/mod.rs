@@ -185,7 +185,7 @@ impl Kernel for Dsp {
 
     fn prepare(rows: &[i8], width: usize, form: &mut [u8]) {
         let pair_bytes = 4 * Layout::Pairs.padded(width);
-        for (rows, form) in rows.chunks(2 * width.max(1)).zip(form.chunks_exact_mut(pair_bytes.max(1))) {
+        for (rows, form) in rows.chunks((2 * width).max(1)).zip(form.chunks_exact_mut(pair_bytes.max(1))) {
             let (x0, x1) = rows.split_at_checked(width).unwrap_or((rows, &[]));
             simd::pair(x0, if x1.is_empty() { x0 } else { x1 }, form);
         }

@@ -176,7 +176,7 @@ fn normalise_row<const SECOND: usize>(row: &[i16], token: NormToken, groups: &mu
             for (x, group) in whole.iter().zip(groups.iter_mut()) {
                 let (a, b) = (halves([x[0], x[1]]), halves([x[2], x[3]]));
                 let y = |v: i32| high_product(v, high);
-                // No |y| exceeds (127/5)·sqrt(W) ≤ 1150, so both fit in a halfword before they saturate.
+                // No |y| exceeds 127·sqrt(W) ≤ 5750 (ranges are at least one deviation), so both fit in a halfword before they saturate.
                 let even = [multiply_add_low(a, 128, negative), multiply_add_low(b, 128, negative)].map(y);
                 let odd = [multiply_add_high(a, 128, negative), multiply_add_high(b, 128, negative)].map(y);
                 put(group, [even, odd].map(|[p, q]| symmetric_halves(pack_halves(p, q))));

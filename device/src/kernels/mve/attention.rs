@@ -4,7 +4,8 @@
 //! turn, read as i16 beside the 15-bit probabilities. Both are padded with zeros, which the caller's memory holds.
 
 use super::product::{BYTES_TO_I8, HALVES_TO_I8, Panels, Rows, product};
-use super::vector::ldae_mve_transpose;
+use super::scores;
+use super::vector::{ldae_mve_interleave, ldae_mve_transpose};
 use crate::kernels::{HeadRows, HeadShape};
 use ldae_shared::fixed::Factor;
 use ldae_shared::format::Layout;
@@ -25,14 +26,20 @@ const fn padded_tokens(head: HeadShape) -> usize {
 /// See [`crate::kernels::Kernel::store_keys`].
 pub(super) fn store_keys(rows: &[i8], first: usize, head: HeadShape, keys: &mut [u8]) {
     let width = padded_width(head);
+    let (mut first, mut rows) = (first, rows);
+    let groups = rows.len() / (4 * width).max(1);
+    if width == head.width && first % 4 == 0 && groups > 0 && keys.len() >= first * width + rows.len() {
+        let (whole, rest) = rows.split_at(4 * groups * width);
+        let keys = keys.get_mut(first * width..).unwrap_or_default();
+        // SAFETY: reads whole panels of four rows and writes as many bytes, all within the slices.
+        unsafe { ldae_mve_interleave(whole.as_ptr(), width / 16, groups, keys.as_mut_ptr()) };
+        (first, rows) = (first + 4 * groups, rest);
+    }
     for (token, row) in (first..).zip(rows.chunks_exact(head.width.max(1))) {
         let panel = token / 4 * 4 * width + token % 4 * 16;
         let bodies = keys.get_mut(panel..).unwrap_or_default().chunks_mut(64);
         for (values, body) in row.chunks(16).zip(bodies) {
-            match (values.as_array::<16>(), body.first_chunk_mut::<16>()) {
-                (Some(values), Some(body)) => *body = values.map(|v| v as u8),
-                _ => body.iter_mut().zip(values).for_each(|(b, &v)| *b = v as u8),
-            }
+            body.iter_mut().zip(values).for_each(|(b, &v)| *b = v as u8);
         }
     }
 }
@@ -78,6 +85,9 @@ pub(super) fn logits(
     work: &mut [u8],
     out: &mut [i8],
 ) {
+    if scores::logits(queries, head, keys, factor, out) {
+        return;
+    }
     let width = padded_width(head);
     let count = queries.rows.len() / queries.stride.max(1);
     let x = if width == head.width {

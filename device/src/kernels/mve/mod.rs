@@ -6,12 +6,16 @@
 mod attention;
 mod panel;
 mod product;
+mod scores;
+mod unrolled;
 mod vector;
 
 use super::{Family, HeadRows, HeadShape, Input, Kernel, portable::Portable};
-use ldae_shared::fixed::{Factor, NormToken, row_reciprocal};
+use crate::engine::token;
+use ldae_shared::fixed::Factor;
 use ldae_shared::format::{Block, Layout, Linear};
 use product::{Assembly, BYTES_TO_I8, BYTES_TO_I16, Panels, Rows, product};
+use vector::Normalise;
 
 /// The Helium kernel.
 #[derive(Clone, Copy, Debug)]
@@ -62,13 +66,9 @@ impl Kernel for Mve {
         let count = logits.len().min(probabilities.len());
         let out = probabilities.as_mut_ptr();
         // SAFETY: `count` values each; the table has an entry for each of the 255 distances.
-        let sum = unsafe { vector::ldae_mve_exponentials(logits.as_ptr(), count, table.as_ptr(), out) };
-        let reciprocal = row_reciprocal(sum);
-        let Some(shift) = reciprocal.shift().checked_sub(16) else {
-            return Portable::softmax(block, logits, probabilities);
-        };
-        // SAFETY: as above.
-        unsafe { vector::ldae_mve_scale(out, count, u32::from(reciprocal.multiplier()), -(shift as i32)) };
+        if !unsafe { vector::ldae_mve_softmax(logits.as_ptr(), count, table.as_ptr(), out) } {
+            Portable::softmax(block, logits, probabilities);
+        }
     }
 
     fn weighted_values(
@@ -89,16 +89,36 @@ impl Kernel for Mve {
         (sums[2] as i32, u64::from(sums[1]) << 32 | u64::from(sums[0]))
     }
 
-    fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
-        let high = token.factor.filter(|f| (8..=24).contains(&f.t()));
-        let Some(f) = high else { return Portable::normalise(row, token, out) };
-        let count = row.len().min(out.len());
-        // VLD2 reads words.
-        let groups = if row.as_ptr().addr().is_multiple_of(4) { count / 16 } else { 0 };
-        let factor = i32::from(f.m()) << (24 - f.t());
-        let call = vector::Normalise { offset: -token.mean128, factor, groups, rest: count - 16 * groups };
-        // SAFETY: `count` values each.
-        unsafe { vector::ldae_mve_normalise(row.as_ptr(), out.as_mut_ptr(), &call) };
+    fn normalise_rows(stream: &[i16], width: usize, statistics: &[[i32; 2]], out: &mut [i8]) {
+        let rows = (stream.len().min(out.len()) / width.max(1)).min(statistics.len());
+        let mut row = 0;
+        while row < rows {
+            let at = row * width;
+            let (Some(x), Some(s), Some(y)) = (stream.get(at..), statistics.get(row..), out.get_mut(at..)) else {
+                return;
+            };
+            // VLD2 reads words.
+            let aligned = x.as_ptr().addr().is_multiple_of(4) && width.is_multiple_of(2);
+            let groups = if aligned { width / 16 } else { 0 };
+            let call = Normalise {
+                stream: x.as_ptr(),
+                out: y.as_mut_ptr(),
+                statistics: s.as_ptr(),
+                rows: rows - row,
+                groups,
+                rest: width - 16 * groups,
+            };
+            // SAFETY: the slices hold that many rows and statistics.
+            row = rows - unsafe { vector::ldae_mve_normalise(&call) };
+            if row < rows {
+                let (from, to) = (row * width, (row + 1) * width);
+                if let (Some(x), Some(s), Some(y)) = (stream.get(from..to), statistics.get(row), out.get_mut(from..to))
+                {
+                    Portable::normalise(x, token(s), y);
+                }
+                row += 1;
+            }
+        }
     }
 
     fn gelu(block: &Block<'_>, codes: &mut [i8]) {

@@ -50,6 +50,9 @@ pub(super) struct Call {
     pub panels: usize,
 }
 
+/// An assembly function; returns how many panels are left.
+pub(super) type Function = unsafe extern "C" fn(*const Call) -> usize;
+
 unsafe extern "C" {
     /// i8 rows to i8; returns how many panels are left, the first of them one without high factors.
     pub(super) fn ldae_mve_bytes_to_i8(call: *const Call) -> usize;

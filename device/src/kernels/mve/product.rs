@@ -1,6 +1,7 @@
 //! Products with every row count, channel count and factor, over the assembly of [`super::panel`].
 
-use super::panel::{self, Call, STEP};
+use super::panel::{self, Call, Function, STEP};
+use super::unrolled;
 use ldae_shared::format::{Channel, Layout};
 
 /// Rows of a product: vectors of [`STEP`] bytes.
@@ -34,8 +35,9 @@ pub(super) struct Panels<'a> {
 /// The assembly for one kind of input and output.
 #[derive(Clone, Copy)]
 pub(super) struct Assembly<T> {
-    requantised: unsafe extern "C" fn(*const Call) -> usize,
-    sums: unsafe extern "C" fn(*const Call) -> usize,
+    requantised: Function,
+    unrolled: fn(usize) -> Option<Function>,
+    sums: Function,
     /// Bytes of one operand in a body.
     operand: usize,
     rule: fn(Channel, i32) -> T,
@@ -44,6 +46,7 @@ pub(super) struct Assembly<T> {
 /// i8 rows to i8.
 pub(super) const BYTES_TO_I8: Assembly<i8> = Assembly {
     requantised: panel::ldae_mve_bytes_to_i8,
+    unrolled: unrolled::bytes_to_i8,
     sums: panel::ldae_mve_bytes_to_sums,
     operand: 16,
     rule: Channel::to_i8,
@@ -51,6 +54,7 @@ pub(super) const BYTES_TO_I8: Assembly<i8> = Assembly {
 /// i8 rows to i16.
 pub(super) const BYTES_TO_I16: Assembly<i16> = Assembly {
     requantised: panel::ldae_mve_bytes_to_i16,
+    unrolled: unrolled::bytes_to_i16,
     sums: panel::ldae_mve_bytes_to_sums,
     operand: 16,
     rule: Channel::to_i16,
@@ -58,6 +62,7 @@ pub(super) const BYTES_TO_I16: Assembly<i16> = Assembly {
 /// i16 rows to i8.
 pub(super) const HALVES_TO_I8: Assembly<i8> = Assembly {
     requantised: panel::ldae_mve_halves_to_i8,
+    unrolled: unrolled::halves_to_i8,
     sums: panel::ldae_mve_halves_to_sums,
     operand: 8,
     rule: Channel::to_i8,
@@ -120,12 +125,15 @@ fn call<T>(asm: &Assembly<T>, x: Rows<'_>, w: Panels<'_>, panel: usize, panels: 
 
 /// Requantised outputs of panels until the first without high factors; returns how many are left.
 fn run<T>(asm: &Assembly<T>, call: &Call, x: Rows<'_>, out: &mut [T], stride: usize, panel: usize) -> usize {
+    let steps = call.body_bytes / (CHANNELS * asm.operand);
     let out = out.as_mut_ptr().wrapping_add(panel * CHANNELS);
     let call = Call { out_row: stride * size_of::<T>(), out_step: CHANNELS * size_of::<T>(), ..*call };
     let mut left = 0;
+    let dense = x.stride == steps * STEP && (x.bytes.as_ptr().addr() | call.body.addr()).is_multiple_of(4);
+    let function = (asm.unrolled)(steps).filter(|_| dense).unwrap_or(asm.requantised);
     if x.count >= 2 {
         // SAFETY: `product` checked that rows, headers, bodies and output hold all that the call reaches.
-        left = unsafe { (asm.requantised)(&Call { out: out.cast(), ..call }) };
+        left = unsafe { function(&Call { out: out.cast(), ..call }) };
     }
     if x.count % 2 == 1 {
         // The last row as both rows of a pair.

@@ -4,15 +4,19 @@
 
 use core::arch::global_asm;
 
-/// What [`ldae_mve_normalise`] reads beside its row.
+/// Rows to normalise.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Normalise {
-    /// −mean·128.
-    pub offset: i32,
-    /// High factor.
-    pub factor: i32,
-    /// Groups of sixteen values, taken first; their row must lie at a multiple of four bytes.
+    /// First row.
+    pub stream: *const i16,
+    /// First row of the output.
+    pub out: *mut i8,
+    /// Of the first row.
+    pub statistics: *const [i32; 2],
+    /// Rows.
+    pub rows: usize,
+    /// Groups of sixteen values of a row, taken first; the rows must lie at multiples of four bytes.
     pub groups: usize,
     /// Values behind them.
     pub rest: usize,
@@ -21,16 +25,17 @@ pub(super) struct Normalise {
 unsafe extern "C" {
     /// Σx² (low word, high word) and Σx of `count` values.
     pub(super) fn ldae_mve_sums(row: *const i16, count: usize, sums: *mut [u32; 3]);
-    /// Rule 5: 128·x − mean·128, rule 3, i8.
-    pub(super) fn ldae_mve_normalise(row: *const i16, out: *mut i8, call: *const Normalise);
+    /// Rule 5 for rows until one without a high factor; returns how many are left.
+    pub(super) fn ldae_mve_normalise(call: *const Normalise) -> usize;
     /// Table entries (256 bytes, indexed by the code as u8) in place of codes.
     pub(super) fn ldae_mve_gelu(codes: *mut i8, count: usize, table: *const u8);
     /// Saturating addition of `branch` to `stream`.
     pub(super) fn ldae_mve_add(stream: *mut i16, branch: *const i16, count: usize);
-    /// Table entries (256 u16, indexed by maximum − logit) of one row of logits; returns their sum.
-    pub(super) fn ldae_mve_exponentials(logits: *const i8, count: usize, table: *const u8, out: *mut u16) -> u32;
-    /// out = out·factor >> 16 << left, `left` ≤ 0.
-    pub(super) fn ldae_mve_scale(out: *mut u16, count: usize, factor: u32, left: i32);
+    /// Rule 6 for one row of logits with a table of 256 u16; false, and nothing of use written, where the entries sum to
+    /// less than 2^15.
+    pub(super) fn ldae_mve_softmax(logits: *const i8, count: usize, table: *const u8, out: *mut u16) -> bool;
+    /// `4·groups` dense rows of `steps` vectors to panels of four rows, a vector of each in turn.
+    pub(super) fn ldae_mve_interleave(rows: *const i8, steps: usize, groups: usize, out: *mut u8);
     /// Eight rows of bytes, `stride` apart, `4·groups` columns, to groups of four columns of eight bytes, `group_step` apart.
     pub(super) fn ldae_mve_transpose(rows: *const i8, stride: usize, groups: usize, out: *mut u8, group_step: usize);
 }
@@ -64,14 +69,22 @@ global_asm!(
     pop {{r4, pc}}
 
     ldae_mve_function ldae_mve_normalise
-    push {{r4, lr}}
+    push {{r4-r8, lr}}
     vpush {{d8-d15}}
-    ldm.w r2, {{r2, r3, r4, r12}}
-    vdup.32 q7, r3
+    ldm.w r0, {{r0, r1, r5, r6, r7, r8}}
     vmov.i32 q6, #128
     vmov.i8 q5, #0x81
-    wls lr, r4, 2f
-1:  vld20.16 {{q0, q1}}, [r0]
+1:  ldrd r2, r3, [r5], #8
+    lsr r4, r3, #16
+    rsb r4, r4, #24
+    cmp r4, #16
+    bhi 6f
+    uxth r3, r3
+    lsl r3, r3, r4
+    rsb r2, r2, #0
+    vdup.32 q7, r3
+    wls lr, r7, 3f
+2:  vld20.16 {{q0, q1}}, [r0]
     vld21.16 {{q0, q1}}, [r0]!
     vmovlb.s16 q2, q0
     vmlas.s32 q2, q6, r2
@@ -93,18 +106,27 @@ global_asm!(
     vqmovnt.s16 q2, q3
     vmax.s8 q2, q2, q5
     vstrb.8 q2, [r1], #16
-    le lr, 1b
-2:  wlstp.32 lr, r12, 4f
-3:  vldrh.s32 q0, [r0], #8
+    le lr, 2b
+3:  wlstp.32 lr, r8, 5f
+4:  vldrh.s32 q0, [r0], #8
     vmlas.s32 q0, q6, r2
     vrmulh.s32 q0, q0, q7
     vqmovnb.s32 q0, q0
     vqmovnb.s16 q0, q0
     vmax.s8 q0, q0, q5
     vstrb.32 q0, [r1], #4
-    letp lr, 3b
-4:  vpop {{d8-d15}}
-    pop {{r4, pc}}
+    letp lr, 4b
+    // The last vector may have been a part of one.
+    and r2, r8, #3
+    cbz r2, 5f
+    rsb r2, r2, #4
+    sub r1, r1, r2
+    sub r0, r0, r2, lsl #1
+5:  subs r6, #1
+    bne 1b
+6:  mov r0, r6
+    vpop {{d8-d15}}
+    pop {{r4-r8, pc}}
 
     ldae_mve_function ldae_mve_gelu
     push {{r4, lr}}
@@ -125,9 +147,10 @@ global_asm!(
     letp lr, 1b
 2:  pop {{r4, pc}}
 
-    ldae_mve_function ldae_mve_exponentials
-    push {{r4, lr}}
+    ldae_mve_function ldae_mve_softmax
+    push {{r4-r6, lr}}
     mov r12, r0
+    mov r6, r3
     mvn r4, #127
     wlstp.8 lr, r1, 2f
 1:  vldrb.u8 q0, [r12], #16
@@ -143,19 +166,48 @@ global_asm!(
     vaddva.u16 r4, q1
     vstrh.16 q1, [r3], #16
     letp lr, 3b
-4:  mov r0, r4
-    pop {{r4, pc}}
-
-    ldae_mve_function ldae_mve_scale
-    push {{r4, lr}}
+4:  // r = 2^31 / ceil(sum / 2^down), at most 16 bits; down = 16 - leading zeros
+    clz r5, r4
+    rsbs r5, r5, #16
+    itt lt
+    movlt r0, #0
+    poplt {{r4-r6, pc}}
+    movs r0, #1
+    lsl r2, r0, r5
+    subs r2, #1
+    add r4, r2
+    lsrs r4, r5
+    mov r2, #0x80000000
+    udiv r2, r2, r4
+    usat r2, #16, r2
     vdup.16 q1, r2
-    wlstp.16 lr, r1, 2f
-1:  vldrh.u16 q0, [r0]
+    rsbs r5, r5, #0
+    wlstp.16 lr, r1, 6f
+5:  vldrh.u16 q0, [r6]
     vmulh.u16 q0, q0, q1
-    vshl.u16 q0, r3
-    vstrh.16 q0, [r0], #16
-    letp lr, 1b
-2:  pop {{r4, pc}}
+    vshl.u16 q0, r5
+    vstrh.16 q0, [r6], #16
+    letp lr, 5b
+6:  pop {{r4-r6, pc}}
+
+    ldae_mve_function ldae_mve_interleave
+    push {{r4-r6, lr}}
+    lsl r6, r1, #6
+    rsb r12, r6, #16
+    subs r6, #64
+1:  movs r4, #4
+2:  mov r5, r1
+3:  vldrb.u8 q0, [r0], #16
+    vstrb.8 q0, [r3], #64
+    subs r5, #1
+    bne 3b
+    add r3, r12
+    subs r4, #1
+    bne 2b
+    add r3, r6
+    subs r2, #1
+    bne 1b
+    pop {{r4-r6, pc}}
 
     ldae_mve_function ldae_mve_transpose
     push {{r4, lr}}

@@ -1,4 +1,4 @@
-//! The two-lane products for Armv7-M (Cortex-M3). Arguments and results: [`super::products`].
+//! The two-lane products for Armv7-M (Cortex-M3). Arguments and results: [`super::products::Job`].
 //!
 //! A pass holds four rows (two words an input) of one channel: MLA makes and adds two products. SMLAL with lanes in 64
 //! bits would need fewer instructions (no split), but takes 4 to 7 cycles on a Cortex-M3 where MLA takes 2 (Cortex-M3
@@ -7,7 +7,7 @@
 use core::arch::global_asm;
 
 // Registers: r0 inputs, r1 weights, r2 weight, r3 2^15, r4 r5 words of products, r6..r9 input words of two inputs; sums
-// (words, high lanes) of rows 0, 1: r10 r11, rows 2, 3: r12 lr. Stack: end of the inputs, job.
+// (words, high lanes) of rows 0, 1: r10 r11, rows 2, 3: r12 lr. Stack: end of the run, job, runs.
 global_asm!(
     r#"
     .syntax unified
@@ -54,33 +54,81 @@ global_asm!(
     ldae_m3_split
     .endm
 
+    // Rule 3 by the doubled high factor in r5, to \bits bits; -127 is the least of 8.
+    .macro ldae_m3_requantise v, bits
+    smull r2, \v, \v, r5
+    adds  \v, #1
+    ssat  \v, #\bits, \v, asr #1
+    .if \bits == 8
+    cmn   \v, #128
+    it    eq
+    mvneq \v, #126
+    .endif
+    .endm
+
     // Four rows of channel \c of the job in r4.
-    .macro ldae_m3_channel c, group
+    .macro ldae_m3_channel c, bits
     ldrd  r0, r1, [r4]
-    ldr   r2, [r4, #12]
+    ldr   r5, [r4, #60]
     ldrd  r10, r11, [r4, #(16 + 8 * \c)]
     .if \c
     adds  r1, #4
     .endif
-    add   r2, r2, r0
+    mov   r6, r0
     mov   r12, r10
     mov   lr, r11
-    str   r2, [sp]
 1:
-    \group
-    \group
+    ldr   r2, [r5], #4
+    str   r5, [sp, #8]
+    add   r2, r6
+    str   r2, [sp]
+    cmp   r0, r2
+    beq   3f
+2:
+    ldae_m3_four
+    ldae_m3_four
     ldr   r2, [sp]
     cmp   r0, r2
+    bne   2b
+    ldrd  r4, r5, [sp, #4]
+    ldr   r6, [r4]
+3:
+    ldr   r2, [r4, #12]
+    add   r2, r6
+    cmp   r0, r2
+    beq   5f
+    ldr   r2, [r5], #4
+    str   r5, [sp, #8]
+    add   r2, r6
+    str   r2, [sp]
+4:
+    ldae_m3_two
+    ldae_m3_two
+    ldr   r2, [sp]
+    cmp   r0, r2
+    bne   4b
+    ldrd  r4, r5, [sp, #4]
+    ldr   r6, [r4]
+    ldr   r2, [r4, #12]
+    add   r2, r6
+    cmp   r0, r2
     bne   1b
-    ldr   r4, [sp, #4]
-    ldr   r2, [r4, #8]
+5:
     sub   r10, r10, r11, lsl #16
+    ldr   r5, [r4, #(36 + 8 * \c)]
     sub   r12, r12, lr, lsl #16
+    cbz   r5, 6f
+    ldae_m3_requantise r10, \bits
+    ldae_m3_requantise r11, \bits
+    ldae_m3_requantise r12, \bits
+    ldae_m3_requantise lr, \bits
+6:
+    ldr   r2, [r4, #8]
     stm   r2!, {{r10, r11, r12, lr}}
     str   r2, [r4, #8]
     .endm
 
-    .macro ldae_m3_products name, group
+    .macro ldae_m3_products name, bits
     .section .text.\name, "ax", %progbits
     .balign 4
     .global \name
@@ -89,23 +137,23 @@ global_asm!(
 \name:
     push  {{r4-r11, lr}}
     mov   r4, r0
-    push  {{r3, r4}}
+    push  {{r3, r4, r5}}
     mov   r3, #0x8000
-2:
-    ldae_m3_channel 0, \group
-    ldae_m3_channel 1, \group
+7:
+    ldae_m3_channel 0, \bits
+    ldae_m3_channel 1, \bits
     str   r0, [r4]
     ldr   r2, [r4, #32]
     subs  r2, #1
     str   r2, [r4, #32]
-    bne   2b
-    add   sp, #8
+    bne   7b
+    add   sp, #12
     pop   {{r4-r11, pc}}
     .size \name, . - \name
     .endm
 
-    ldae_m3_products ldae_two_lane_groups_of_4, ldae_m3_four
-    ldae_m3_products ldae_two_lane_groups_of_2, ldae_m3_two
+    ldae_m3_products ldae_two_lane_products_i8, 8
+    ldae_m3_products ldae_two_lane_products_i16, 16
     "#
 );
 
@@ -118,8 +166,7 @@ global_asm!(
     .thumb
 
     .macro ldae_m3_token
-    ldrh  r4, [r0], #2
-    ldrh  r5, [r0], #6
+    ldrd  r4, r5, [r0], #16
     ldrsb r3, [r1]
     mla   r6, r4, r3, r6
     mla   r7, r5, r3, r7
@@ -170,8 +217,8 @@ ldae_two_lane_weighted:
     ldae_m3_queries 0
     ldrd  r0, r1, [sp]
     ldr   r3, [sp, #8]
-    adds  r0, #4
-    adds  r3, #4
+    adds  r0, #8
+    adds  r3, #8
     str   r3, [sp, #8]
     ldae_m3_queries 1
     add   sp, #12

@@ -1,4 +1,4 @@
-//! The two-lane products for RV32IM. Arguments and results: [`super::products`].
+//! The two-lane products for RV32IM. Arguments and results: [`super::products::Job`].
 //!
 //! A pass holds four rows (two words an input) and two channels: eight accumulators, the eight weights of four inputs, and
 //! streams the input words. gp and tp are left alone: interrupt handlers rely on them.
@@ -7,7 +7,7 @@ use core::arch::global_asm;
 
 // Registers: a0 job, a1 inputs, a2 weights, a3 end of the inputs; a4 input word, t0 t1 words of products, t2 t3 products,
 // t6 2^15; a5 a6 a7 s0 weights of channel 0, s1 s2 s3 s4 of channel 1; lanes' sums (words, high lanes):
-// channel 0 rows 0, 1: s5 s6, rows 2, 3: s7 s8; channel 1: s9 s10, s11 t4. t5 is free.
+// channel 0 rows 0, 1: s5 s6, rows 2, 3: s7 s8; channel 1: s9 s10, s11 t4. t5 runs.
 global_asm!(
     r#"
     .option push
@@ -60,6 +60,19 @@ global_asm!(
     ldae_rv_last  s0, s4, \l0, \h0, \l1, \h1
     .endm
 
+    // Rule 3 by the doubled high factor, to t2..=t3.
+    .macro ldae_rv_requantise v, factor
+    mulh \v, \v, \factor
+    addi \v, \v, 1
+    srai \v, \v, 1
+    bge  \v, t2, 8f
+    mv   \v, t2
+8:
+    ble  \v, t3, 9f
+    mv   \v, t3
+9:
+    .endm
+
     .macro ldae_rv_weights at
     lb   a5, \at+0(a2)
     lb   a6, \at+1(a2)
@@ -71,12 +84,23 @@ global_asm!(
     lb   s4, \at+7(a2)
     .endm
 
-    .macro ldae_rv_products name, group
-    .section .text.\name, "ax", @progbits
+    // Eight inputs in groups as \group makes them.
+    .macro ldae_rv_octet group
+    ldae_rv_weights 0
+    \group 0, s5, s6, s9, s10
+    \group 4, s7, s8, s11, t4
+    ldae_rv_weights 8
+    \group 32, s5, s6, s9, s10
+    \group 36, s7, s8, s11, t4
+    addi a1, a1, 64
+    addi a2, a2, 16
+    .endm
+
+    .section .text.ldae_two_lane_products, "ax", @progbits
     .balign 4
-    .globl \name
-    .type \name, @function
-\name:
+    .globl ldae_two_lane_products
+    .type ldae_two_lane_products, @function
+ldae_two_lane_products:
     addi sp, sp, -48
     sw   s0, 0(sp)
     sw   s1, 4(sp)
@@ -90,33 +114,44 @@ global_asm!(
     sw   s9, 36(sp)
     sw   s10, 40(sp)
     sw   s11, 44(sp)
-    lw   a1, 0(a0)
     lui  t6, 8
 1:
+    lw   a1, 0(a0)
     lw   a2, 4(a0)
-    lw   a3, 12(a0)
     lw   s5, 16(a0)
     lw   s6, 20(a0)
     lw   s9, 24(a0)
     lw   s10, 28(a0)
-    add  a3, a3, a1
+    lw   t5, 60(a0)
     mv   s7, s5
     mv   s8, s6
     mv   s11, s9
     mv   t4, s10
 2:
-    ldae_rv_weights 0
-    \group 0, s5, s6, s9, s10
-    \group 4, s7, s8, s11, t4
-    ldae_rv_weights 8
-    \group 32, s5, s6, s9, s10
-    \group 36, s7, s8, s11, t4
-    addi a1, a1, 64
-    addi a2, a2, 16
+    lw   a4, 0(a0)
+    lw   a3, 0(t5)
+    add  a3, a3, a4
+    beq  a1, a3, 4f
+3:
+    ldae_rv_octet ldae_rv_four
+    bne  a1, a3, 3b
+4:
+    lw   a4, 0(a0)
+    lw   a3, 12(a0)
+    add  a3, a3, a4
+    beq  a1, a3, 6f
+    lw   a3, 4(t5)
+    addi t5, t5, 8
+    add  a3, a3, a4
+5:
+    ldae_rv_octet ldae_rv_two
+    bne  a1, a3, 5b
+    lw   a4, 0(a0)
+    lw   a3, 12(a0)
+    add  a3, a3, a4
     bne  a1, a3, 2b
-
-    lw   a2, 8(a0)
-    lw   a4, 32(a0)
+6:
+    sw   a1, 0(a0)
     slli t0, s6, 16
     slli t1, s8, 16
     slli t2, s10, 16
@@ -125,6 +160,22 @@ global_asm!(
     sub  s7, s7, t1
     sub  s9, s9, t2
     sub  s11, s11, t3
+    lw   t0, 36(a0)
+    lw   t1, 44(a0)
+    lw   t2, 52(a0)
+    lw   t3, 56(a0)
+    beqz t0, 7f
+    ldae_rv_requantise s5, t0
+    ldae_rv_requantise s6, t0
+    ldae_rv_requantise s7, t0
+    ldae_rv_requantise s8, t0
+    ldae_rv_requantise s9, t1
+    ldae_rv_requantise s10, t1
+    ldae_rv_requantise s11, t1
+    ldae_rv_requantise t4, t1
+7:
+    lw   a2, 8(a0)
+    lw   a4, 32(a0)
     sw   s5, 0(a2)
     sw   s6, 4(a2)
     sw   s7, 8(a2)
@@ -153,11 +204,7 @@ global_asm!(
     lw   s11, 44(sp)
     addi sp, sp, 48
     ret
-    .size \name, . - \name
-    .endm
-
-    ldae_rv_products ldae_two_lane_groups_of_4, ldae_rv_four
-    ldae_rv_products ldae_two_lane_groups_of_2, ldae_rv_two
+    .size ldae_two_lane_products, . - ldae_two_lane_products
     .option pop
     "#
 );
@@ -181,10 +228,10 @@ global_asm!(
     .endm
 
     .macro ldae_rv_token at
-    lhu  a5, \at+0(a0)
-    lhu  a6, \at+2(a0)
-    lhu  a7, \at+4(a0)
-    lhu  t0, \at+6(a0)
+    lw   a5, \at+0(a0)
+    lw   a6, \at+4(a0)
+    lw   a7, \at+8(a0)
+    lw   t0, \at+12(a0)
     ldae_rv_column 0, s0, s1, s2, s3
     ldae_rv_column 1, s4, s5, s6, s7
     ldae_rv_column 2, s8, s9, s10, s11
@@ -229,10 +276,10 @@ ldae_two_lane_weighted:
     li   t6, 0
 1:
     ldae_rv_token 0
-    ldae_rv_token 8
     ldae_rv_token 16
-    ldae_rv_token 24
-    addi a0, a0, 32
+    ldae_rv_token 32
+    ldae_rv_token 48
+    addi a0, a0, 64
     bne  a0, a3, 1b
 
     sw   s0, 0(a4)

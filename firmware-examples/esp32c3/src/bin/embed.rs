@@ -6,6 +6,9 @@ use esp_println::println;
 use ldae_esp32c3::{CORE, Console, cycles, stack_end, start};
 use ldae_example_app::embed::{Meter, measured};
 
+// Of 400 KB of RAM the boot loader, the cache and code in RAM take a part; the module has 4 MB of flash.
+const _: () = ldae_example_app::embed::assert_fits(300 << 10, 4 << 20);
+
 esp_bootloader_esp_idf::esp_app_desc!();
 
 #[esp_hal::main]

@@ -8,6 +8,9 @@ use ldae_example_app::cortex_m::{core_name, cycles, stack_end, start_cycles};
 use ldae_example_app::embed::{Meter, measured};
 use panic_probe as _;
 
+// RAM and flash as in memory.x: the build ends here when the encoder does not fit.
+const _: () = ldae_example_app::embed::assert_fits(128 << 10, 2 << 20);
+
 #[cortex_m_rt::entry]
 fn main() -> ! {
     let mut peripherals = cortex_m::Peripherals::take().expect("nobody took them before");

@@ -3,6 +3,9 @@
 #![no_main]
 
 use ldae_example_app::semihosted;
+
+// RAM and flash as in memory.x: the build ends here when the encoder does not fit.
+const _: () = ldae_example_app::embed::assert_fits(4 << 20, 512 << 10);
 use ldae_qemu_m55 as _; // the fault handler
 
 #[cortex_m_rt::entry]

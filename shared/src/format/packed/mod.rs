@@ -11,7 +11,6 @@ mod helium;
 #[cfg(feature = "alloc")]
 mod pack;
 mod pairs;
-mod quads;
 #[cfg(test)]
 mod tests;
 mod two_lane;
@@ -38,18 +37,15 @@ pub enum Layout {
     Pairs = 1,
     /// Sixteen inputs of four channels in turn for VMLADAVA: Cortex-M55, M85.
     Helium = 2,
-    /// Two weights a word, so that one multiplication makes two products: Cortex-M0, M0+.
+    /// Four inputs of two channels in turn, for words of two rows' inputs: RV32, Cortex-M0, M0+, M3.
     TwoLane = 3,
     /// Four inputs of sixteen channels in turn for dot-product instructions: x86-64, 64-bit Arm.
     Dot = 4,
-    /// Four inputs of two channels in turn, for inputs of two rows in a word: RV32, Cortex-M3.
-    Quads = 5,
 }
 
 impl Layout {
     /// All layouts, the canonical one first.
-    pub const ALL: [Layout; 6] =
-        [Layout::Canonical, Layout::Pairs, Layout::Helium, Layout::TwoLane, Layout::Dot, Layout::Quads];
+    pub const ALL: [Layout; 5] = [Layout::Canonical, Layout::Pairs, Layout::Helium, Layout::TwoLane, Layout::Dot];
 
     /// From the header's field.
     pub const fn from_code(code: u16) -> Option<Self> {
@@ -59,7 +55,6 @@ impl Layout {
             2 => Some(Layout::Helium),
             3 => Some(Layout::TwoLane),
             4 => Some(Layout::Dot),
-            5 => Some(Layout::Quads),
             _ => None,
         }
     }
@@ -77,7 +72,6 @@ impl Layout {
             Layout::Helium => "helium",
             Layout::TwoLane => "two-lane",
             Layout::Dot => "dot",
-            Layout::Quads => "quads",
         }
     }
 
@@ -95,9 +89,9 @@ impl Layout {
     pub const fn channels(self) -> usize {
         match self {
             Layout::Canonical => 1,
-            Layout::Pairs | Layout::Helium | Layout::TwoLane => 4,
+            Layout::Pairs | Layout::Helium => 4,
+            Layout::TwoLane => two_lane::CHANNELS,
             Layout::Dot => 16,
-            Layout::Quads => quads::CHANNELS,
         }
     }
 
@@ -106,8 +100,8 @@ impl Layout {
         match self {
             Layout::Canonical => 1,
             Layout::Pairs | Layout::Helium => 16,
-            Layout::TwoLane | Layout::Dot => 4,
-            Layout::Quads => 8,
+            Layout::TwoLane => 8,
+            Layout::Dot => 4,
         }
     }
 
@@ -119,7 +113,6 @@ impl Layout {
             Layout::Helium => helium::HEADER,
             Layout::TwoLane => two_lane::HEADER,
             Layout::Dot => dot::HEADER,
-            Layout::Quads => quads::HEADER,
         }
     }
 
@@ -130,11 +123,7 @@ impl Layout {
 
     /// Bytes of one panel of a layer with `inputs` inputs.
     pub const fn panel_bytes(self, inputs: usize) -> usize {
-        let weight = match self {
-            Layout::TwoLane => 2,
-            _ => 1,
-        };
-        self.header() + self.channels() * self.padded(inputs) * weight
+        self.header() + self.channels() * self.padded(inputs)
     }
 
     /// Bytes of a layer, padding included.
@@ -158,7 +147,6 @@ impl Layout {
             Layout::Helium => helium::channel(panel, c),
             Layout::TwoLane => two_lane::channel(panel, c),
             Layout::Dot => dot::channel(panel, c),
-            Layout::Quads => quads::channel(panel, c),
         }
     }
 
@@ -171,12 +159,10 @@ impl Layout {
             Layout::Helium => helium::weight(panel, c, k),
             Layout::TwoLane => two_lane::weight(panel, c, k),
             Layout::Dot => dot::weight(panel, c, k),
-            Layout::Quads => quads::weight(panel, c, k),
         }
     }
 
-    /// Writes the header that the channels of a panel imply. `sums` are Σw, `longest` is the largest
-    /// `top`·Σ|w| over four neighbouring inputs (from a multiple of four) of any channel; `groups` the padded inputs / 4.
+    /// Writes the header that the channels of a panel imply. See [`PanelFacts`].
     pub(super) fn put_header(self, facts: &PanelFacts, out: &mut [u8]) {
         match self {
             Layout::Canonical => {}
@@ -184,7 +170,6 @@ impl Layout {
             Layout::Helium => helium::put_header(facts, out),
             Layout::TwoLane => two_lane::put_header(facts, out),
             Layout::Dot => dot::put_header(facts, out),
-            Layout::Quads => quads::put_header(facts, out),
         }
     }
 }
@@ -205,24 +190,23 @@ pub(super) struct PanelFacts {
     pub largest: u32,
     /// True when the weights of padding inputs are zero.
     pub clean: bool,
-    /// Largest top·Σ|w| over a group of four neighbouring inputs, over all channels.
-    pub longest: u32,
-    /// Inputs with padding.
-    pub padded: usize,
+    /// Bits of the segments ([`two_lane`]) in which top·Σ|w| of a channel over four neighbouring inputs (from a multiple of
+    /// four) reaches 2^15.
+    pub twos: u64,
 }
 
 impl PanelFacts {
     /// Reads all weights of a panel once. `top` is the largest magnitude of an input.
     pub(super) fn of(layout: Layout, panel: &[u8], inputs: usize, top: u32) -> Self {
         let padded = layout.padded(inputs);
+        let segment = 8 * padded.div_ceil(512).max(1);
         let mut facts = PanelFacts {
             channels: [PADDING; MAX_CHANNELS],
             sums: [0; MAX_CHANNELS],
             magnitudes: [0; MAX_CHANNELS],
             largest: 0,
             clean: true,
-            longest: 0,
-            padded,
+            twos: 0,
         };
         let sums = facts.sums.iter_mut().zip(facts.magnitudes.iter_mut());
         for (c, (channel, (sum, magnitude))) in facts.channels.iter_mut().zip(sums).enumerate().take(layout.channels())
@@ -236,7 +220,9 @@ impl PanelFacts {
                 *magnitude += w.unsigned_abs();
                 group = if k % 4 == 0 { 0 } else { group } + w.unsigned_abs();
                 facts.largest = facts.largest.max(w.unsigned_abs());
-                facts.longest = facts.longest.max(top * group);
+                if top * group >= 1 << 15 {
+                    facts.twos |= 1 << (k / segment).min(63);
+                }
             }
         }
         facts

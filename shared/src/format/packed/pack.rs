@@ -1,6 +1,6 @@
 //! `pack`: a canonical artifact to another weight layout. Values, provenance, vectors and identity stay.
 
-use super::{Layout, MAX_CHANNELS, PADDING, PanelFacts, dot, helium, pairs, quads, two_lane};
+use super::{Layout, MAX_CHANNELS, PADDING, PanelFacts, dot, helium, pairs, two_lane};
 use crate::format::view::{Artifact, Channel, Linear};
 use crate::format::{FormatError, WriteError, kind, write};
 use crate::spec::EncoderSpec;
@@ -119,6 +119,5 @@ fn put_weight(layout: Layout, panel: &mut [u8], c: usize, k: usize, w: i8) {
         Layout::Helium => helium::put_weight(panel, c, k, w),
         Layout::TwoLane => two_lane::put_weight(panel, c, k, w),
         Layout::Dot => dot::put_weight(panel, c, k, w),
-        Layout::Quads => quads::put_weight(panel, c, k, w),
     }
 }
