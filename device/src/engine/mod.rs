@@ -12,6 +12,8 @@ pub(crate) use norm::token;
 pub(crate) use work::Work;
 
 use crate::encoder::EmbedError;
+#[cfg(kernel_neon)]
+use crate::kernels::aarch64;
 #[cfg(kernel_dsp)]
 use crate::kernels::dsp::Dsp;
 #[cfg(kernel_mve)]
@@ -47,6 +49,10 @@ macro_rules! dispatch {
             Choice::AvxVnni(_) => $f::<x86::AvxVnniDot, _>($($arg),*),
             #[cfg(target_arch = "x86_64")]
             Choice::Avx512Vnni(_) => $f::<x86::Avx512Dot, _>($($arg),*),
+            #[cfg(kernel_neon)]
+            Choice::Neon => $f::<aarch64::NeonDot, _>($($arg),*),
+            #[cfg(kernel_neon)]
+            Choice::NeonDotprod(_) => $f::<aarch64::NeonDotprod, _>($($arg),*),
         }
     };
 }

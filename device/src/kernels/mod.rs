@@ -3,8 +3,10 @@
 //! Which kernel runs follows from the artifact's weight layout ([`ldae_shared::format::Layout`]) and from what this build
 //! and this machine have: a canonical artifact runs on every build, a packed one where its kernel is.
 
+#[cfg(kernel_neon)]
+pub mod aarch64;
 mod choice;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", kernel_neon))]
 #[allow(unsafe_code)]
 mod dot;
 #[cfg(kernel_dsp)]
