@@ -1,25 +1,22 @@
-//! Chooses the kernels of a bare-metal build. Stable Rust shows no Arm target feature to `cfg`, so the target triple
-//! decides, and for Helium (which has no triple of its own) the processor named by `-C target-cpu`.
+//! Chooses the kernels of a build by its target.
 
 use std::env;
 
+include!("src/kernels/target.rs");
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    for name in ["kernel_dsp", "kernel_mve", "kernel_two_lane", "kernel_thumb"] {
+    println!("cargo:rerun-if-changed=src/kernels/target.rs");
+    for name in ["kernel_dsp", "kernel_mve", "kernel_two_lane", "kernel_thumb", "kernel_neon"] {
         println!("cargo:rustc-check-cfg=cfg({name})");
     }
-    let target = env::var("TARGET").unwrap_or_default();
-    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let kernels: &[&str] = match target.split('-').next().unwrap_or_default() {
-        "thumbv8m.main" if flags.contains("cortex-m55") || flags.contains("cortex-m85") => &["kernel_mve"],
-        "thumbv7em" | "thumbv8m.main" => &["kernel_dsp"],
-        "thumbv7m" => &["kernel_two_lane"],
-        // With the instructions of Armv6-M only.
-        "thumbv6m" | "thumbv8m.base" => &["kernel_two_lane", "kernel_thumb"],
-        arch if arch.starts_with("riscv32im") || arch.starts_with("riscv32g") => &["kernel_two_lane"],
-        _ => &[],
-    };
-    for kernel in kernels {
+    let variable = |name| env::var(name).unwrap_or_default();
+    for kernel in kernel_cfgs(&variable("TARGET"), &variable("CARGO_ENCODED_RUSTFLAGS")) {
         println!("cargo:rustc-cfg={kernel}");
+    }
+    // 64-bit Arm has Advanced SIMD unless the target is a soft-float one.
+    let neon = variable("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "neon");
+    if variable("CARGO_CFG_TARGET_ARCH") == "aarch64" && neon {
+        println!("cargo:rustc-cfg=kernel_neon");
     }
 }

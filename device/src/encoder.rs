@@ -75,6 +75,12 @@ impl core::error::Error for EmbedError {}
 #[repr(C, align(16))]
 pub struct Scratch<const BYTES: usize>(pub [u8; BYTES]);
 
+/// Bytes at a multiple of 16, where packed artifacts must lie:
+/// `static MODEL: Aligned<[u8; N]> = Aligned(*include_bytes!("encoder.cortex-m7.ldae"));`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(16))]
+pub struct Aligned<B>(pub B);
+
 impl<const BYTES: usize> Scratch<BYTES> {
     /// Zeros.
     pub const fn new() -> Self {

@@ -25,7 +25,7 @@ pub mod kernels;
 mod plan;
 mod tap;
 
-pub use encoder::{EmbedError, Embedding, Encoder, LoadError, Scratch};
+pub use encoder::{Aligned, EmbedError, Embedding, Encoder, LoadError, Scratch};
 pub use ldae_shared::format::{Artifact, FormatError, Layout};
 pub use plan::{scratch_bytes, scratch_bytes_of};
 pub use tap::{BlockStage, CrcTaps, NoTap, Tap, TapData, TapId};

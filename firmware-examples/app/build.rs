@@ -4,9 +4,10 @@
 //! Writes `artifact.ldae` and `spec.rs` (its shape as a constant, so that buffers are sized at compile time) to OUT_DIR. An
 //! artifact that the device would refuse fails the build here.
 
+use ldae_device::kernels::Family;
 use ldae_device::{CrcTaps, Encoder, Scratch, scratch_bytes};
 use ldae_shared::crc::Crc32;
-use ldae_shared::format::{Artifact, ArtifactDesc, Fill, VectorDesc};
+use ldae_shared::format::{Artifact, ArtifactDesc, Fill, PackError, VectorDesc, pack};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::spec::{EncoderSpec, PRESETS, Preset};
 use std::error::Error;
@@ -29,7 +30,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         None => random_artifact(&env::var("LDAE_PRESET").unwrap_or_else(|_| "xs".to_owned()))?,
     };
-    let spec = *Artifact::parse(&artifact).map_err(|e| format!("LDAE_ARTIFACT is refused: {e}"))?.spec();
+    let spec = *Artifact::parse_anywhere(&artifact).map_err(|e| format!("LDAE_ARTIFACT is refused: {e}"))?.spec();
+    // In the weight order that this core's kernel reads, as `ldae pack` writes it; a packed file stays as it is.
+    let family = Family::of_target(&env::var("TARGET")?, &env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default());
+    let artifact = match pack(&artifact, family.layout()) {
+        Err(PackError::Packed(_)) => artifact,
+        packed => packed?,
+    };
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     fs::write(out.join("artifact.ldae"), artifact)?;
     let EncoderSpec { image, channels, patch, rank, width, depth, heads, mlp_ratio, pooling } = spec;

@@ -23,6 +23,18 @@ const fn max(a: usize, b: usize) -> usize {
 }
 
 impl Family {
+    /// The family of a bare-metal target's own kernels, for build scripts that pack an artifact for it: the portable one
+    /// where there are none. `flags` as for [`super::kernel_cfgs`].
+    #[must_use]
+    pub fn of_target(target: &str, flags: &str) -> Self {
+        match super::kernel_cfgs(target, flags).first() {
+            Some(&"kernel_dsp") => Family::Dsp,
+            Some(&"kernel_mve") => Family::Mve,
+            Some(&"kernel_two_lane") => Family::TwoLane,
+            _ => Family::Portable,
+        }
+    }
+
     /// Weight layout that the family reads.
     pub const fn layout(self) -> Layout {
         match self {
@@ -63,7 +75,7 @@ impl Family {
             Family::Portable => 1,
             Family::Dsp => 2,
             Family::TwoLane => 4,
-            Family::Mve => 8,
+            Family::Mve => 16,
             Family::Dot => 32,
         }
     }
@@ -97,6 +109,14 @@ impl Family {
             Family::TwoLane => tokens.next_multiple_of(4) * width.next_multiple_of(4),
             Family::Dot => 2 * width.next_multiple_of(16) * tokens.next_multiple_of(2),
             _ => tokens * width,
+        }
+    }
+
+    /// True where keys and values must start as zeros, for what no token writes.
+    pub const fn clears_keys_and_values(self, tokens: usize, width: usize) -> bool {
+        match self {
+            Family::Mve => self.key_bytes(tokens, width) + self.value_bytes(tokens, width) > 2 * tokens * width,
+            _ => true,
         }
     }
 

@@ -3,13 +3,17 @@
 
 use crate::stack;
 use core::fmt::{self, Write};
-use ldae_device::{EmbedError, Encoder, LoadError, Scratch, scratch_bytes};
+use ldae_device::{Aligned, EmbedError, Encoder, LoadError, Scratch, scratch_bytes};
 use ldae_shared::crc::Crc32;
 use ldae_shared::spec::EncoderSpec;
 use static_cell::ConstStaticCell;
 
 /// The artifact (see build.rs).
-pub static ARTIFACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae"));
+pub static ARTIFACT: &[u8] = &ALIGNED.0;
+/// Kernels want packed weights at multiples of 16 bytes.
+static ALIGNED: Aligned<[u8; FILE.len()]> = Aligned(*FILE);
+const FILE: &[u8; include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae")).len()] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/artifact.ldae"));
 /// Its shape, known at compile time.
 pub(crate) const SPEC: EncoderSpec = include!(concat!(env!("OUT_DIR"), "/spec.rs"));
 

@@ -40,7 +40,7 @@ pub fn program(device: &Device, program: &str, place: Option<&Path>, out: &Outpu
         Device::Qemu(Board { package, target, .. }) => (*package, Some(*target)),
         Device::Linux(linux) => (STD_PACKAGE, Some(linux.target)),
         Device::Probe(chip) => (chip.package, Some(chip.target)),
-        Device::Std | Device::Host | Device::Serial(_) => (STD_PACKAGE, None),
+        Device::Std | Device::Host | Device::Kernel(_) | Device::Serial(_) => (STD_PACKAGE, None),
     };
     let place = folder(place)?;
     let finished = under(&place.join(package), target, program);
@@ -62,7 +62,9 @@ pub fn program(device: &Device, program: &str, place: Option<&Path>, out: &Outpu
 pub fn with_artifact(chip: &Chip, artifact: &[u8], place: Option<&Path>, out: &Output) -> Result<PathBuf> {
     let place = folder(place)?;
     // Beside the program that it goes into; cargo builds again only when its time changes.
-    let file = target_folder(&place, "firmware", chip.package)?.join("artifact.ldae");
+    let target = target_folder(&place, "firmware", chip.package)?;
+    std::fs::create_dir_all(&target).context(|| format!("cannot make {}", target.display()))?;
+    let file = target.join("artifact.ldae");
     if std::fs::read(&file).ok().as_deref() != Some(artifact) {
         crate::atomic::write(&file, artifact)?;
     }
