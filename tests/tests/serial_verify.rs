@@ -127,11 +127,12 @@ fn equal_changed_and_cut_lines_give_0_1_and_2() {
     assert_eq!(device["first_difference"]["tap_name"], "block1.fc2", "{facts}");
     assert_ne!(device["first_difference"]["at"]["host"], device["first_difference"]["at"]["device"], "{facts}");
 
-    // The board goes away in the middle: many pictures, so that there is a middle.
+    // The board goes away in the middle: so many pictures that there is a middle.
     let mut dying = Board::new(&twin, &artifact());
-    let child =
-        dying.command(&program, &["--limit", "100000"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    let mut command = dying.command(&program, &["--limit", "20000"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_port(child.id(), &dying.port);
+    std::thread::sleep(Duration::from_millis(500));
     dying.process.kill().unwrap();
     let out = child.wait_with_output().unwrap();
     let printed = text(&out);

@@ -1,6 +1,8 @@
 //! Which kernel runs: by the artifact's layout, this build and this machine.
 
 use super::Family;
+#[cfg(kernel_neon)]
+use super::aarch64;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use ldae_shared::format::Layout;
@@ -34,6 +36,12 @@ pub enum Choice {
     /// Dot products in AVX-512 VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(x86::Avx512Token),
+    /// Advanced SIMD.
+    #[cfg(kernel_neon)]
+    Neon,
+    /// Advanced SIMD with dot products.
+    #[cfg(kernel_neon)]
+    NeonDotprod(aarch64::DotprodToken),
 }
 
 impl Choice {
@@ -45,7 +53,7 @@ impl Choice {
         Family::Mve,
         #[cfg(kernel_two_lane)]
         Family::TwoLane,
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(any(target_arch = "x86_64", kernel_neon))]
         Family::Dot,
     ];
 
@@ -81,6 +89,8 @@ impl Choice {
                 avx512.map(Choice::Avx512Vnni),
             ];
         }
+        #[cfg(kernel_neon)]
+        return [Some(Choice::Neon), aarch64::DotprodToken::detect().map(Choice::NeonDotprod), None, None, None];
         #[allow(unreachable_code)]
         [None; 5]
     }
@@ -99,6 +109,8 @@ impl Choice {
             Choice::Avx2(_) | Choice::Avx512(_) => Family::Portable,
             #[cfg(target_arch = "x86_64")]
             Choice::Avx2Dot(_) | Choice::AvxVnni(_) | Choice::Avx512Vnni(_) => Family::Dot,
+            #[cfg(kernel_neon)]
+            Choice::Neon | Choice::NeonDotprod(_) => Family::Dot,
         }
     }
 
@@ -122,6 +134,10 @@ impl Choice {
             Choice::AvxVnni(_) => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Choice::Avx512Vnni(_) => "avx512-vnni",
+            #[cfg(kernel_neon)]
+            Choice::Neon => "neon",
+            #[cfg(kernel_neon)]
+            Choice::NeonDotprod(_) => "neon-dot",
         }
     }
 }

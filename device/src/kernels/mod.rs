@@ -3,8 +3,10 @@
 //! Which kernel runs follows from the artifact's weight layout ([`ldae_shared::format::Layout`]) and from what this build
 //! and this machine have: a canonical artifact runs on every build, a packed one where its kernel is.
 
+#[cfg(kernel_neon)]
+pub mod aarch64;
 mod choice;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(target_arch = "x86_64", kernel_neon))]
 #[allow(unsafe_code)]
 mod dot;
 #[cfg(kernel_dsp)]
@@ -78,6 +80,12 @@ pub trait Kernel {
         let _ = (rows, width, form);
     }
 
+    /// Pixels less 128 (rule 8): the same bits with the top one flipped.
+    #[inline(always)]
+    fn centre(pixels: &[u8], out: &mut [i8]) {
+        out.iter_mut().zip(pixels).for_each(|(o, &p)| *o = (p ^ 0x80) as i8);
+    }
+
     /// Products of rows [count, inputs] with a layer, to i8 [count, outputs].
     fn linear_i8(x: Input<'_>, layer: &Linear<'_>, out: &mut [i8]);
 
@@ -85,7 +93,8 @@ pub trait Kernel {
     fn linear_i16(x: Input<'_>, layer: &Linear<'_>, out: &mut [i16]);
 
     /// Puts the keys `rows` [count, W/H] of tokens `first..` into the head's key memory. Called for ascending chunks of
-    /// [`Family::rows`] tokens; the memory was zeroed before the first.
+    /// [`Family::rows`] tokens; the memory was zeroed before the first where
+    /// [`Family::clears_keys_and_values`].
     fn store_keys(rows: &[i8], first: usize, head: HeadShape, keys: &mut [u8]) {
         portable::store_rows(rows, first, head, keys);
     }

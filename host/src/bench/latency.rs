@@ -5,6 +5,7 @@
 //! subtracted. Other work on the machine is in the numbers.
 
 use crate::error::Context;
+use crate::pack::InMemory;
 use crate::{Error, Result};
 use ldae_device::Encoder;
 use ldae_shared::noise::{Purpose, Stream};
@@ -59,10 +60,11 @@ pub fn measure(name: &str, bytes: &[u8], threads: usize) -> Result<Timing> {
     let encoder = load().map_err(|e| e.hint("write it with `ldae export RUN`"))?;
     let macs = encoder.spec().macs();
     let load_us = quantile(&calls(|| load().map(|_| ()))?, 0.5);
-    let fastest = encoder.kernel();
-    let mut kernels = vec![time_kernel(Encoder::portable(*load()?.artifact()))?];
-    if fastest != kernels[0].kernel {
-        kernels.push(time_kernel(load()?)?);
+    let mut kernels = vec![time_kernel(Encoder::portable(*encoder.artifact()))?];
+    let packed = InMemory::for_this_machine(bytes);
+    let encoder = Encoder::new(packed.bytes()).context(|| format!("{name} is no valid artifact once packed"))?;
+    if encoder.kernel() != kernels[0].kernel {
+        kernels.push(time_kernel(encoder)?);
     }
     Ok(Timing {
         artifact_bytes: bytes.len(),

@@ -1,9 +1,17 @@
 //! An exported encoder as an embedder: the device crate's own integer engine, on all cores of the host.
 
 use super::embedder::{Embedder, Role, Vector};
+use crate::pack::InMemory;
 use crate::{Error, Result};
 use ldae_device::Encoder;
 use ldae_shared::spec::EncoderSpec;
+use std::cell::RefCell;
+
+thread_local! {
+    /// Scratch of this thread, as large as any encoder has needed so far. The engine wants it at a multiple of 16 bytes;
+    /// 16-byte elements give it that on every host.
+    static SCRATCH: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Standard deviations that one unit of a code stands for: codes are i8 over ±5 deviations (NUMERICS.md rule 9).
 pub const CODE_UNIT: f32 = 5.0 / 127.0;
@@ -15,12 +23,12 @@ pub struct IntegerEncoder<'a> {
 }
 
 impl<'a> IntegerEncoder<'a> {
-    /// Validates `bytes`; `name` as in reports, `place` for the error.
+    /// Validates `artifact`; `name` as in reports, `place` for the error.
     ///
     /// # Errors
     /// The bytes are no valid artifact.
-    pub fn new(name: &str, bytes: &'a [u8], place: &str) -> Result<Self> {
-        let encoder = Encoder::new(bytes).map_err(|e| {
+    pub fn new(name: &str, artifact: &'a InMemory, place: &str) -> Result<Self> {
+        let encoder = Encoder::new(artifact.bytes()).map_err(|e| {
             Error::new(format!("{place} is not an encoder this version can run: {e}"))
                 .hint("export it again from its run with `ldae export`")
         })?;
@@ -37,14 +45,17 @@ impl<'a> IntegerEncoder<'a> {
     /// # Errors
     /// The picture has another size.
     pub fn codes(&self, picture: &[u8]) -> Result<Vec<i8>> {
-        // The engine wants scratch at a multiple of 16 bytes; 16-byte elements give it that on every host.
-        let mut scratch = vec![0u128; self.encoder.scratch_bytes().div_ceil(16)];
         let mut codes = vec![0; self.spec().embedding() as usize];
-        let scratch = bytemuck::cast_slice_mut(&mut scratch);
-        self.encoder.embed(picture, scratch, &mut codes).map_err(|e| {
-            Error::new(format!("{} cannot embed a picture: {e}", self.name))
-                .hint("load the pictures at the side and with the channels of the encoder")
-        })?;
+        let words = self.encoder.scratch_bytes().div_ceil(16);
+        SCRATCH
+            .with_borrow_mut(|scratch| {
+                scratch.resize(scratch.len().max(words), 0);
+                self.encoder.embed(picture, bytemuck::cast_slice_mut(scratch), &mut codes).map(|_| ())
+            })
+            .map_err(|e| {
+                Error::new(format!("{} cannot embed a picture: {e}", self.name))
+                    .hint("load the pictures at the side and with the channels of the encoder")
+            })?;
         Ok(codes)
     }
 }
@@ -109,7 +120,7 @@ mod tests {
 
     #[test]
     fn features_are_the_codes_in_deviations_for_any_number_of_threads() {
-        let bytes = artifact();
+        let bytes = InMemory::for_this_machine(&artifact());
         let encoder = IntegerEncoder::new("integer", &bytes, "x.ldae").unwrap();
         let run = || embed(&encoder, &pictures(12), "integer", &Output::new(true)).unwrap().remove(0);
         let features = on_threads(1, run);
@@ -126,12 +137,14 @@ mod tests {
     #[test]
     fn refuses_damaged_artifacts_and_other_pictures() {
         let mut bytes = artifact();
-        let encoder = IntegerEncoder::new("integer", &bytes, "x.ldae").unwrap();
+        let memory = InMemory::for_this_machine(&bytes);
+        let encoder = IntegerEncoder::new("integer", &memory, "x.ldae").unwrap();
         assert!(encoder.codes(&[0; 100]).is_err());
         assert!(embed(&encoder, &pictures(8), "integer", &Output::new(true)).is_err());
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
-        let error = IntegerEncoder::new("integer", &bytes, "x.ldae").err().unwrap();
+        let memory = InMemory::for_this_machine(&bytes);
+        let error = IntegerEncoder::new("integer", &memory, "x.ldae").err().unwrap();
         assert!(error.to_string().starts_with("x.ldae is not an encoder"), "{error}");
     }
 }

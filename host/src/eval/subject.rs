@@ -8,6 +8,7 @@ use crate::data::{Dataset, LoadOptions};
 use crate::error::Context;
 use crate::model::pca::{self, PatchPca};
 use crate::model::{ModelSpec, Weights, init_weights, randomise_gates};
+use crate::pack::InMemory;
 use crate::run_dir::RunDir;
 use crate::train::TrainConfig;
 use crate::train::checkpoint::{Checkpoint, Which};
@@ -33,8 +34,8 @@ pub struct Subject {
     weights: Option<Weights>,
     /// Steps behind the weights.
     pub step: Option<u64>,
-    /// Exported encoders: path and bytes.
-    artifacts: Vec<(PathBuf, Vec<u8>)>,
+    /// Exported encoders.
+    artifacts: Vec<(PathBuf, InMemory)>,
 }
 
 impl Subject {
@@ -62,7 +63,8 @@ impl Subject {
         let run = path.parent().filter(|p| p.ends_with("export")).and_then(Path::parent).map(RunDir::new);
         let run = run.filter(|r| r.config().is_file());
         let config = run.as_ref().map(TrainConfig::load).transpose()?;
-        Ok(Subject { source, run, config, weights: None, step: None, artifacts: vec![(path.to_owned(), bytes)] })
+        let artifacts = vec![(path.to_owned(), InMemory::for_this_machine(&bytes))];
+        Ok(Subject { source, run, config, weights: None, step: None, artifacts })
     }
 
     /// True for a run directory, false for a lone artifact.
@@ -99,7 +101,7 @@ impl Subject {
     /// One of them is damaged.
     pub fn integer<'a>(&'a self) -> Result<Vec<IntegerEncoder<'a>>> {
         let single = self.artifacts.len() == 1;
-        let open = |(path, bytes): &'a (PathBuf, Vec<u8>)| {
+        let open = |(path, bytes): &'a (PathBuf, InMemory)| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
             let name = if single { "trained, integer".to_owned() } else { format!("trained, integer ({file})") };
             IntegerEncoder::new(&name, bytes, &path.display().to_string())
@@ -190,7 +192,7 @@ impl Subject {
 }
 
 /// The `.ldae` files of a run, by name.
-fn exported(run: &RunDir) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+fn exported(run: &RunDir) -> Result<Vec<(PathBuf, InMemory)>> {
     let Ok(entries) = fs::read_dir(run.export()) else { return Ok(Vec::new()) };
     let mut paths: Vec<PathBuf> =
         entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "ldae")).collect();
@@ -199,7 +201,7 @@ fn exported(run: &RunDir) -> Result<Vec<(PathBuf, Vec<u8>)>> {
         .into_iter()
         .map(|path| {
             let bytes = fs::read(&path).context(|| format!("cannot read {}", path.display()))?;
-            Ok((path, bytes))
+            Ok((path, InMemory::for_this_machine(&bytes)))
         })
         .collect()
 }

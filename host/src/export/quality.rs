@@ -11,6 +11,7 @@ use crate::eval::quality::{self, COSINE_GATE, Histogram, Labelled, Pair, Quality
 use crate::eval::run_encoder::RunEncoder;
 use crate::eval::standardise::Standardiser;
 use crate::model::Weights;
+use crate::pack::InMemory;
 use crate::quantise::{LayerNoise, Statistics};
 use serde::Serialize;
 
@@ -55,7 +56,8 @@ pub(super) fn measure(
     out: &Output,
 ) -> Result<QualityReport> {
     let float = RunEncoder::new("float", weights, options.t, &[options.pooling])?;
-    let integer = IntegerEncoder::new("integer", artifact, "the exported encoder")?;
+    let artifact = InMemory::for_this_machine(artifact);
+    let integer = IntegerEncoder::new("integer", &artifact, "the exported encoder")?;
     let one = |e: &dyn Embedder, split: &Split, what: &str| -> Result<Features> {
         embed(e, split, what, out).map(|mut f| f.remove(0))
     };

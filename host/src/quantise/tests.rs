@@ -93,8 +93,8 @@ fn integer_embeddings_follow_the_float_ones() {
         println!("{pooling:?}: 5 % quantile {}, median {}", cosines[5], cosines[50]);
         // A guard against regressions, not the quality gate: that one (0.999) is measured by `ldae export` on trained
         // encoders and real pictures. Random weights with unit gates amplify noise more, and 16 tokens average little of
-        // it; on these pictures 0.99882, 0.99859 and 0.99927 were measured.
-        let least = 0.998;
+        // it; on these pictures 0.99897, 0.99887 and 0.99934 were measured.
+        let least = if pooling == Pooling::Grid2x2 { 0.999 } else { 0.9985 };
         assert!(cosines[5] > least, "{pooling:?}: {}", cosines[5]);
     }
 }

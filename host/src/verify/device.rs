@@ -1,9 +1,10 @@
 //! The devices that `--device` names, and what each needs to run.
 
+use super::linux::{AARCH64, Linux};
 use super::probe::Chip;
 use super::serial::SerialLine;
 use crate::{Error, Result};
-use ldae_device::kernels::Family;
+use ldae_device::kernels::{Choice, Family};
 use ldae_shared::format::Layout;
 use std::fmt;
 use std::str::FromStr;
@@ -111,12 +112,16 @@ pub static BOARDS: [Board; 8] = [
 /// Where the encoder runs to be compared with this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Device {
-    /// The engine in this process once more.
+    /// The engine in this process once more, on the fastest kernel of this machine.
     Host,
+    /// The engine in this process on one of its kernels.
+    Kernel(Choice),
     /// The `std` twin of the firmware, a process of its own.
     Std,
     /// A board in QEMU.
     Qemu(&'static Board),
+    /// The `std` twin for another processor, in QEMU's user emulation.
+    Linux(&'static Linux),
     /// A board on a serial port, with its firmware and artifact in flash.
     Serial(SerialLine),
     /// A board on a debug probe, flashed here.
@@ -125,10 +130,17 @@ pub enum Device {
 
 /// What `--device` takes for every emulated core.
 const ALL: &str = "qemu:all";
+/// What `--device` takes for every kernel of this machine.
+const ALL_KERNELS: &str = "host:all";
+
+/// The kernels of this machine beside the portable one, which is what they are compared with.
+fn kernels() -> impl Iterator<Item = Choice> {
+    Layout::ALL.into_iter().flat_map(Choice::all).filter(|kernel| *kernel != Choice::Portable)
+}
 
 impl Device {
-    /// The devices of a list of names, in which `qemu:all` is every emulated core once (but not the boards on which
-    /// only the smallest preset fits).
+    /// The devices of a list of names, in which `qemu:all` is every emulated microcontroller core once (but not the boards on
+    /// which only the smallest preset fits) and `host:all` every kernel of this machine.
     ///
     /// # Errors
     /// There is no device of that name.
@@ -137,6 +149,8 @@ impl Device {
         for name in names {
             if name == ALL || name == "all" {
                 devices.extend(BOARDS.iter().filter(|b| !b.small).map(Device::Qemu));
+            } else if name == ALL_KERNELS {
+                devices.extend(kernels().map(Device::Kernel));
             } else {
                 devices.push(name.parse()?);
             }
@@ -146,10 +160,12 @@ impl Device {
 
     /// Every name that `--device` takes.
     pub fn names() -> String {
-        let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.name));
+        let cores = BOARDS.iter().map(|b| b.name).chain([AARCH64.core]);
+        let boards = cores.map(|name| format!("qemu:{name}"));
+        let kernels = kernels().map(|k| format!("host:{}", k.name()));
         let others = ["serial:PORT", "probe:CHIP"].map(str::to_owned);
-        let all = ["host", "std", ALL].map(str::to_owned).into_iter().chain(boards).chain(others);
-        all.collect::<Vec<_>>().join(", ")
+        let fixed = ["host", "std", ALL_KERNELS, ALL].map(str::to_owned);
+        fixed.into_iter().chain(kernels).chain(boards).chain(others).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -161,6 +177,9 @@ impl FromStr for Device {
             "std" => return Ok(Device::Std),
             _ => {}
         }
+        if let Some(kernel) = name.strip_prefix("host:").and_then(|name| kernels().find(|k| k.name() == name)) {
+            return Ok(Device::Kernel(kernel));
+        }
         if let Some(line) = name.strip_prefix("serial:") {
             return SerialLine::parse(line).map(Device::Serial);
         }
@@ -168,6 +187,9 @@ impl FromStr for Device {
             return Chip::parse(chip).map(Device::Probe);
         }
         let name = name.strip_prefix("qemu:").unwrap_or(name);
+        if name == AARCH64.core {
+            return Ok(Device::Linux(&AARCH64));
+        }
         BOARDS
             .iter()
             .find(|b| b.name == name)
@@ -184,8 +206,11 @@ impl Device {
             family.map_or(Layout::Canonical, Family::layout)
         };
         match self {
-            Device::Host | Device::Std | Device::Serial(_) => Layout::Canonical,
+            Device::Host => crate::pack::host_layout(),
+            Device::Kernel(kernel) => kernel.family().layout(),
+            Device::Std | Device::Serial(_) => Layout::Canonical,
             Device::Qemu(board) => of_core(board.core),
+            Device::Linux(linux) => of_core(linux.core),
             Device::Probe(chip) => of_core(chip.core),
         }
     }
@@ -195,8 +220,10 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Device::Host => f.write_str("host"),
+            Device::Kernel(kernel) => write!(f, "host:{}", kernel.name()),
             Device::Std => f.write_str("std"),
             Device::Qemu(board) => write!(f, "qemu:{}", board.name),
+            Device::Linux(linux) => write!(f, "qemu:{}", linux.core),
             Device::Serial(line) => write!(f, "serial:{line}"),
             Device::Probe(chip) => write!(f, "probe:{}", chip.name),
         }
@@ -212,7 +239,7 @@ mod tests {
         let ports = ["serial:/dev/ttyACM0", "serial:COM3@921600", "probe:RP2040"];
         for name in Device::names()
             .split(", ")
-            .filter(|n| *n != ALL && !n.ends_with("PORT") && !n.ends_with("CHIP"))
+            .filter(|n| ![ALL, ALL_KERNELS].contains(n) && !n.ends_with("PORT") && !n.ends_with("CHIP"))
             .chain(ports)
         {
             assert_eq!(name.parse::<Device>().unwrap().to_string(), name);

@@ -13,6 +13,7 @@ mod compare;
 pub(crate) mod device;
 pub(crate) mod firmware;
 mod link;
+mod linux;
 mod pictures;
 mod probe;
 pub(crate) mod reference;
@@ -159,7 +160,9 @@ fn prepare<'a>(
         Layout::Canonical => Ok(bytes.to_vec()),
         layout => crate::pack::to_layout(bytes, layout),
     };
-    let (expected, image) = (image(expected)?, image(on_device)?);
+    let expected = image(expected)?;
+    // What is damaged cannot be packed, and goes as it is.
+    let image = image(on_device).unwrap_or_else(|_| on_device.to_vec());
     if let Device::Qemu(board) = device
         && image.len() > board.artifact_room
     {
@@ -170,10 +173,9 @@ fn prepare<'a>(
     }
     let board = session::describe(device)?;
     let program = match device {
-        Device::Host => None,
-        Device::Serial(_) => None,
+        Device::Host | Device::Kernel(_) | Device::Serial(_) => None,
         Device::Probe(chip) => Some(chip.program(&image, options.firmware.as_deref(), out)?),
-        Device::Std | Device::Qemu(_) => {
+        Device::Std | Device::Qemu(_) | Device::Linux(_) => {
             Some(firmware::program(device, firmware::VERIFY, options.firmware.as_deref(), out)?)
         }
     };
@@ -227,7 +229,7 @@ impl Check<'_> {
         let job = self.job(&ready.image, &self.pictures.pixels, None);
         let ran = match self.ask(ready, &job, progress)? {
             Some(ran) => ran,
-            None => in_process(&ready.image, &self.pictures.pixels)?,
+            None => in_process(&ready.image, &self.pictures.pixels, kernels(ready.device))?,
         };
         let (device, board) = (ready.device.to_string(), ready.board.clone());
         let names = &self.pictures.names;
@@ -280,16 +282,21 @@ impl Check<'_> {
         let job = self.job(&ready.image, picture, Some(TapWanted { picture: 0, tap: tap as u32 }));
         let device = match self.ask(ready, &job, &|_| {})? {
             Some(ran) => ran.answer.tap_bytes,
-            None => reference::tap_bytes(&ready.image, picture, tap, Kernels::Best)?.1,
+            None => reference::tap_bytes(&ready.image, picture, tap, kernels(ready.device))?.1,
         };
         Ok(compare::locate(&element.values(&host), &element.values(&device)))
     }
 }
 
+/// Which kernel of this process a device means.
+fn kernels(device: &Device) -> Kernels {
+    if let Device::Kernel(kernel) = device { Kernels::On(*kernel) } else { Kernels::Best }
+}
+
 /// The engine of this process as a device.
-fn in_process(artifact: &[u8], pixels: &[u8]) -> Result<Ran> {
+fn in_process(artifact: &[u8], pixels: &[u8], kernels: Kernels) -> Result<Ran> {
     let started = Instant::now();
-    let Reference { pictures, plan, .. } = reference::run(artifact, pixels, Kernels::Best)?;
+    let Reference { pictures, plan, .. } = reference::run(artifact, pixels, kernels)?;
     let identity = answer::Identity {
         artifact_bytes: artifact.len() as u32,
         artifact_crc: crc32(artifact),
@@ -300,5 +307,7 @@ fn in_process(artifact: &[u8], pixels: &[u8]) -> Result<Ran> {
     Ok(Ran { answer, trouble: None, counts: None, seconds: started.elapsed().as_secs_f64() })
 }
 
+#[cfg(test)]
+mod odd_shapes;
 #[cfg(test)]
 mod tests;

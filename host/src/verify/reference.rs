@@ -2,7 +2,9 @@
 //! cores.
 
 use super::answer::{PictureResult, Plan};
+use crate::pack::InMemory;
 use crate::{Error, Result};
+use ldae_device::kernels::Choice;
 use ldae_device::{CrcTaps, EmbedError, Encoder, Tap, TapData, TapId};
 use ldae_shared::crc::{Crc32, crc32};
 use ldae_shared::spec::EncoderSpec;
@@ -38,8 +40,10 @@ pub enum Element {
 pub enum Kernels {
     /// The definition.
     Portable,
-    /// The fastest of this machine.
+    /// The fastest of this machine for the artifact's layout.
     Best,
+    /// A certain one.
+    On(Choice),
 }
 
 /// Scratch aligned as the engine wants it: 16 bytes.
@@ -62,6 +66,8 @@ fn open(artifact: &[u8], kernels: Kernels) -> Result<Encoder<'_>> {
     Ok(match kernels {
         Kernels::Portable => Encoder::portable(*encoder.artifact()),
         Kernels::Best => encoder,
+        Kernels::On(kernel) => Encoder::on(*encoder.artifact(), kernel)
+            .map_err(|e| Error::new(format!("{} cannot run the artifact: {e}", kernel.name())))?,
     })
 }
 
@@ -70,7 +76,8 @@ fn open(artifact: &[u8], kernels: Kernels) -> Result<Encoder<'_>> {
 /// # Errors
 /// The loader refuses the artifact, or the engine a picture.
 pub fn run(artifact: &[u8], pixels: &[u8], kernels: Kernels) -> Result<Reference> {
-    let encoder = open(artifact, kernels)?;
+    let artifact = InMemory::copy(artifact);
+    let encoder = open(artifact.bytes(), kernels)?;
     let spec = encoder.spec();
     let (taps, components) = (spec.taps(), spec.embedding() as usize);
     let one = |scratch: &mut Vec<u128>, picture: &[u8]| {
@@ -100,7 +107,8 @@ pub fn run(artifact: &[u8], pixels: &[u8], kernels: Kernels) -> Result<Reference
 /// # Errors
 /// As [`run`].
 pub fn tap_bytes(artifact: &[u8], picture: &[u8], tap: usize, kernels: Kernels) -> Result<(Element, Vec<u8>)> {
-    let encoder = open(artifact, kernels)?;
+    let artifact = InMemory::copy(artifact);
+    let encoder = open(artifact.bytes(), kernels)?;
     let spec = encoder.spec();
     let mut one = OneTap { tap, depth: spec.depth, element: Element::U8, bytes: Vec::new() };
     let (mut scratch, mut codes) = (scratch(&encoder), vec![0; spec.embedding() as usize]);

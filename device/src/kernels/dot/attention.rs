@@ -1,7 +1,7 @@
 //! Attention as products of panels (layouts in [`store_keys`] and [`store_values`]).
 
 use super::tile::{Panels, Rows, Source, product};
-use super::{CHANNELS, Factors, GROUP, Isa, copy};
+use super::{CHANNELS, GROUP, Isa, copy};
 use crate::kernels::{HeadRows, HeadShape};
 use ldae_shared::fixed::Factor;
 use ldae_shared::format::Layout;
@@ -80,7 +80,7 @@ struct Keys(Factor);
 struct Values(Factor);
 
 #[inline(always)]
-unsafe fn same<S: Isa>(factor: Factor) -> Factors<S::Acc> {
+unsafe fn same<S: Isa>(factor: Factor) -> S::Factors {
     unsafe { S::factors(S::splat(i32::from(factor.m())), S::splat(i32::from(factor.t()))) }
 }
 
@@ -93,7 +93,7 @@ impl<S: Isa> Source<S> for Keys {
     }
 
     #[inline(always)]
-    unsafe fn factors(&self, _panel: *const u8) -> Factors<S::Acc> {
+    unsafe fn factors(&self, _panel: *const u8) -> S::Factors {
         unsafe { same::<S>(self.0) }
     }
 
@@ -112,7 +112,7 @@ impl<S: Isa> Source<S> for Values {
     }
 
     #[inline(always)]
-    unsafe fn factors(&self, _panel: *const u8) -> Factors<S::Acc> {
+    unsafe fn factors(&self, _panel: *const u8) -> S::Factors {
         unsafe { same::<S>(self.0) }
     }
 

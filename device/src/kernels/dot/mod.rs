@@ -15,14 +15,6 @@ use ldae_shared::fixed::NormToken;
 use ldae_shared::format::{Block, Layout, Linear};
 use tile::{Out, Panels, Rows, Source};
 
-/// Rule 3 of sixteen channels: m, t and 2^(t−1).
-#[derive(Clone, Copy)]
-pub(super) struct Factors<A> {
-    pub(super) m: A,
-    pub(super) t: A,
-    pub(super) half: A,
-}
-
 /// The instructions of one processor, on sixteen 32-bit lanes: the channels of a panel.
 ///
 /// # Safety
@@ -35,6 +27,8 @@ pub(super) trait Isa {
     type Input: Copy;
     /// Four bytes of each channel.
     type Weights: Copy;
+    /// Rule 3 of sixteen channels.
+    type Factors: Copy;
 
     /// What inputs of [`Isa::dot`] are offset by: 128 where the instruction takes unsigned bytes, else 0.
     const OFFSET: i32;
@@ -56,9 +50,9 @@ pub(super) trait Isa {
     /// `a − OFFSET·b`.
     unsafe fn without_offset(a: Self::Acc, b: Self::Acc) -> Self::Acc;
     /// Multipliers and shifts of sixteen channels.
-    unsafe fn factors(m: Self::Acc, t: Self::Acc) -> Factors<Self::Acc>;
+    unsafe fn factors(m: Self::Acc, t: Self::Acc) -> Self::Factors;
     /// Rule 3 before the clamp.
-    unsafe fn scale(v: Self::Acc, f: Factors<Self::Acc>) -> Self::Acc;
+    unsafe fn scale(v: Self::Acc, f: Self::Factors) -> Self::Acc;
     /// Clamps to −127..=127 and stores the first `count` ≤ 16 lanes.
     unsafe fn store_i8(v: Self::Acc, out: *mut i8, count: usize);
     /// Saturates and stores the first `count` ≤ 16 lanes.
@@ -132,7 +126,7 @@ impl<S: Isa> Source<S> for Weights {
     }
 
     #[inline(always)]
-    unsafe fn factors(&self, panel: *const u8) -> Factors<S::Acc> {
+    unsafe fn factors(&self, panel: *const u8) -> S::Factors {
         unsafe { S::factors(S::load(panel.add(2 * GROUP)), S::load(panel.add(3 * GROUP))) }
     }
 

@@ -1,6 +1,6 @@
 //! Register tiles: M rows times P panels, every sum in a register from start value to requantisation.
 
-use super::{CHANNELS, Factors, GROUP, Isa};
+use super::{CHANNELS, GROUP, Isa};
 use core::mem::MaybeUninit;
 
 /// Where a tile's panels come from: start values, factors and the kind of product.
@@ -10,7 +10,7 @@ pub(in crate::kernels) trait Source<S: Isa> {
     /// Start values of the sums.
     unsafe fn start(&self, panel: *const u8) -> S::Acc;
     /// Rule 3 of the panel's channels.
-    unsafe fn factors(&self, panel: *const u8) -> Factors<S::Acc>;
+    unsafe fn factors(&self, panel: *const u8) -> S::Factors;
     /// Adds the products of one group.
     unsafe fn multiply(sum: S::Acc, x: S::Input, w: S::Weights) -> S::Acc;
 }

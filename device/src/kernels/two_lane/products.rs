@@ -136,32 +136,30 @@ impl<'a> Products<'a> {
 
     #[inline(never)]
     fn group_slowly(&mut self, [low, high]: [u32; 2]) {
-        let octets = (self.inputs / 8) as u32;
-        let step = octets.div_ceil(SEGMENTS as u32);
+        let bytes = 8 * self.inputs as u32;
+        let step = 64 * bytes.div_ceil(64 * SEGMENTS as u32);
+        // Bits of the segments with which another run begins.
+        let changes = [low ^ (low << 1), high ^ (high << 1 | low >> 31)];
         let mut ends = self.runs.iter_mut();
-        let (mut bits, mut then, mut four, mut at) = (low, high, true, 0);
-        self.twos = 0;
-        for segment in 0..SEGMENTS {
-            if at >= octets {
-                break;
-            }
-            if segment == SEGMENTS / 2 {
-                (bits, then) = (then, 0);
-            }
-            if (bits & 1 == 0) != four {
-                four = !four;
-                if let Some(end) = ends.next() {
-                    *end = 64 * at;
+        // Runs of two so far: each change takes what was counted from where it is, so that every second run remains.
+        let (mut twos, mut odd) = (0, false);
+        for (mut changes, first) in changes.into_iter().zip([0, 32 * step]) {
+            let mut at = first;
+            while changes != 0 && at < bytes {
+                if changes & 1 != 0 {
+                    let Some(end) = ends.next() else { break };
+                    *end = at;
+                    twos = at - twos;
+                    odd = !odd;
                 }
+                changes >>= 1;
+                at += step;
             }
-            let count = step.min(octets - at);
-            self.twos += if four { 0 } else { count as i32 };
-            at += count;
-            bits >>= 1;
         }
         if let Some(end) = ends.next() {
-            *end = 64 * octets;
+            *end = bytes;
         }
+        self.twos = if odd { bytes - twos } else { twos } as i32 / 64;
     }
 
     /// Results of all rows with a panel's weights, in the groups of [`Products::group`]. Where one of the scales is not

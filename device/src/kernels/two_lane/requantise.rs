@@ -77,35 +77,35 @@ impl Scale {
     }
 }
 
-/// Half of `doubled`, saturated to 8 bits: one instruction of Armv7-M.
+/// To -127..=127, with the saturation of Armv7-M.
 #[cfg(all(target_arch = "arm", not(kernel_thumb)))]
 #[inline(always)]
-fn half_saturated(doubled: i32) -> i32 {
-    let half: i32;
+pub(super) fn clamped(v: i32) -> i32 {
+    let saturated: i32;
     // SAFETY: SSAT reads and writes registers only.
     unsafe {
-        core::arch::asm!("ssat {}, #8, {}, asr #1", out(reg) half, in(reg) doubled, options(pure, nomem, nostack));
+        core::arch::asm!("ssat {}, #8, {}", out(reg) saturated, in(reg) v, options(pure, nomem, nostack));
     }
-    half
+    saturated.max(-127)
 }
 
-/// Half of `doubled`, saturated to 8 bits.
+/// To -127..=127.
 #[cfg(not(all(target_arch = "arm", not(kernel_thumb))))]
 #[inline(always)]
-fn half_saturated(doubled: i32) -> i32 {
-    (doubled >> 1).clamp(-128, 127)
+pub(super) fn clamped(v: i32) -> i32 {
+    v.clamp(-127, 127)
 }
 
 /// Rule 3 to the inputs of a matrix product, for a fast factor.
 #[inline(always)]
 pub(super) fn fast_i8(scale: Scale, v: i32) -> i8 {
-    if cfg!(kernel_thumb) { to_i8(scale, v) } else { half_saturated(scale.doubled(v)).max(-127) as i8 }
+    clamped(if cfg!(kernel_thumb) { scale.exact(v) } else { scale.doubled(v) >> 1 }) as i8
 }
 
 /// Rule 3 to the inputs of a matrix product.
 #[inline(always)]
 pub(super) fn to_i8(scale: Scale, v: i32) -> i8 {
-    scale.exact(v).clamp(-127, 127) as i8
+    clamped(scale.exact(v)) as i8
 }
 
 /// Rule 3 to the residual stream.

@@ -1,14 +1,14 @@
 //! Four rows to words, from i8 or straight from the stream (rule 5).
 
 use super::products::{ROWS, padded};
-use super::requantise::{Scale, fast_i8};
+use super::requantise::clamped;
 use crate::engine::token;
 use ldae_shared::fixed::NormToken;
 
 /// x_hi·2^16 + x_lo.
 #[inline(always)]
-fn word(low: i8, high: i8) -> u32 {
-    (i32::from(high) << 16).wrapping_add(i32::from(low)) as u32
+fn word(low: i32, high: i32) -> u32 {
+    (high << 16).wrapping_add(low) as u32
 }
 
 /// Four rows (absent ones may be anything) to words.
@@ -16,6 +16,7 @@ pub(super) fn interleave([a, b, c, d]: [&[i8]; ROWS], form: &mut [u32]) {
     let (words, _) = form.as_chunks_mut::<2>();
     let (words, padding) = words.split_at_mut(a.len().min(words.len()));
     for ((((words, &a), &b), &c), &d) in words.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        let [a, b, c, d] = [a, b, c, d].map(i32::from);
         *words = [word(a, b), word(c, d)];
     }
     padding.fill([0; 2]);
@@ -46,6 +47,34 @@ pub(super) fn restore(form: &[u8], width: usize, rows: &mut [i8]) {
     }
 }
 
+/// Rule 3 of 128·x − mean as (x·m + offset) >> shift in 32 bits.
+///
+/// With c = ⌈mean·m / 2^7⌉, ⌊(128·x − mean)·m / 2^8⌋ = (x·m − c) >> 1; the second shift of rule 3 joins the first:
+/// (((x·m − c) >> 1) + 2^(t−1)) >> t = (x·m − c + 2^t) >> (t + 1).
+struct Line {
+    m: i32,
+    offset: i32,
+    shift: u32,
+}
+
+impl Line {
+    /// `None` where the sum could leave 32 bits (a mean near the ends of the stream's range), and for a constant token.
+    fn of(token: NormToken) -> Option<Self> {
+        let factor = token.factor?;
+        let (m, t) = (i32::from(factor.m()), u32::from(factor.t()));
+        // |mean| ≤ 2^22, m < 2^15.
+        let c = (token.mean128 >> 7) * m + (((token.mean128 & 127) * m + 127) >> 7);
+        let offset = (1i32 << t).checked_sub(c)?;
+        // |x·m| < 2^30.
+        (offset.unsigned_abs() <= 1 << 30).then_some(Line { m, offset, shift: t + 1 })
+    }
+
+    #[inline(always)]
+    fn at(&self, x: i16) -> i32 {
+        clamped((i32::from(x).wrapping_mul(self.m)).wrapping_add(self.offset) >> (self.shift & 31))
+    }
+}
+
 /// Tokens' normalised rows as words. `statistics` has the mean and factor of each token.
 pub(super) fn normalise(stream: &[i16], width: usize, statistics: &[[i32; 2]], form: &mut [u8]) {
     let Ok(form) = bytemuck::try_cast_slice_mut::<u8, u32>(form) else { return };
@@ -54,38 +83,31 @@ pub(super) fn normalise(stream: &[i16], width: usize, statistics: &[[i32; 2]], f
         let (words, _) = form.as_chunks_mut::<2>();
         let (words, padding) = words.split_at_mut(width.min(words.len()));
         padding.fill([0; 2]);
-        for pair in 0..2 {
-            let row = |i: usize| {
-                let i = if 2 * pair + i < statistics.len() { 2 * pair + i } else { 0 };
-                let row = stream.get(i * width..(i + 1) * width).unwrap_or(&[]);
-                (row, statistics.get(i).map_or(NormToken { mean128: 0, factor: None }, token))
-            };
-            let ((x0, token0), (x1, token1)) = (row(0), row(1));
-            let words = words.iter_mut().filter_map(|w| w.get_mut(pair));
-            normalise_pair([x0, x1], [token0, token1], words);
-        }
+        let row = |i: usize| {
+            let i = if i < statistics.len() { i } else { 0 };
+            let row = stream.get(i * width..(i + 1) * width).unwrap_or(&[]);
+            (row, statistics.get(i).map_or(NormToken { mean128: 0, factor: None }, token))
+        };
+        normalise_pair(row(0), row(1), words, |words| &mut words[0]);
+        normalise_pair(row(2), row(3), words, |words| &mut words[1]);
     }
 }
 
 #[inline(always)]
-fn normalise_pair<'a>(
-    [x0, x1]: [&[i16]; 2],
-    [token0, token1]: [NormToken; 2],
-    words: impl Iterator<Item = &'a mut u32>,
+fn normalise_pair(
+    (x0, token0): (&[i16], NormToken),
+    (x1, token1): (&[i16], NormToken),
+    words: &mut [[u32; 2]],
+    place: impl Fn(&mut [u32; 2]) -> &mut u32,
 ) {
-    let values = x0.iter().zip(x1).zip(words);
-    if let (Some(factor0), Some(factor1)) = (token0.factor, token1.factor) {
-        let (scale0, scale1) = (Scale::of(factor0), Scale::of(factor1));
-        if scale0.is_fast() && scale1.is_fast() {
-            for ((&x0, &x1), o) in values {
-                let y0 = fast_i8(scale0, i32::from(x0) * 128 - token0.mean128);
-                let y1 = fast_i8(scale1, i32::from(x1) * 128 - token1.mean128);
-                *o = word(y0, y1);
-            }
-            return;
+    let values = words.iter_mut().zip(x0).zip(x1);
+    if let (Some(line0), Some(line1)) = (Line::of(token0), Line::of(token1)) {
+        for ((words, &x0), &x1) in values {
+            *place(words) = word(line0.at(x0), line1.at(x1));
         }
-    }
-    for ((&x0, &x1), o) in values {
-        *o = word(token0.apply(x0), token1.apply(x1));
+    } else {
+        for ((words, &x0), &x1) in values {
+            *place(words) = word(i32::from(token0.apply(x0)), i32::from(token1.apply(x1)));
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! AVX2 without VNNI: VPMADDUBSW of |x| and w with the sign of x, then pairs to 32 bits. Exact: |x| ≤ 128 and |w| ≤ 127, so
 //! two products stay below 2^15.
 
+use super::Factors;
 use super::ymm::{self, Pair};
-use crate::kernels::dot::{Factors, Isa, dot_kernel};
+use crate::kernels::dot::{Isa, dot_kernel};
 use crate::kernels::{HeadRows, HeadShape, Input};
 use core::arch::x86_64::*;
 use ldae_shared::fixed::{Factor, NormToken};
@@ -19,6 +20,7 @@ impl Isa for Avx2Bytes {
     /// x and |x|.
     type Input = [__m256i; 2];
     type Weights = Pair;
+    type Factors = Factors<Pair>;
 
     const OFFSET: i32 = 0;
     const PANELS: usize = 1;

@@ -1,6 +1,7 @@
 //! AVX-512 with VNNI: VPDPBUSD on bytes, VPDPWSSD on 16-bit pairs, eight rows times three panels in 24 registers.
 
-use crate::kernels::dot::{CHANNELS, Factors, Isa, dot_kernel};
+use super::Factors;
+use crate::kernels::dot::{CHANNELS, Isa, dot_kernel};
 use crate::kernels::{HeadRows, HeadShape, Input};
 use core::arch::x86_64::*;
 use ldae_shared::fixed::{Factor, NormToken, row_reciprocal};
@@ -28,6 +29,7 @@ impl Isa for Avx512Vnni {
     type Acc = __m512i;
     type Input = __m512i;
     type Weights = __m512i;
+    type Factors = Factors<__m512i>;
 
     const OFFSET: i32 = 128;
     const PANELS: usize = 3;

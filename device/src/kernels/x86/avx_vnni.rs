@@ -1,7 +1,8 @@
 //! AVX-VNNI: VPDPBUSD and VPDPWSSD on 256 bits (processors without AVX-512).
 
+use super::Factors;
 use super::ymm::{self, Pair};
-use crate::kernels::dot::{Factors, Isa, dot_kernel};
+use crate::kernels::dot::{Isa, dot_kernel};
 use crate::kernels::{HeadRows, HeadShape, Input};
 use core::arch::x86_64::*;
 use ldae_shared::fixed::{Factor, NormToken};
@@ -17,6 +18,7 @@ impl Isa for AvxVnni {
     type Acc = Pair;
     type Input = __m256i;
     type Weights = Pair;
+    type Factors = Factors<Pair>;
 
     const OFFSET: i32 = 128;
     const PANELS: usize = 1;

@@ -17,6 +17,14 @@ pub(crate) use canonical::{Avx2, Avx512};
 
 use core::arch::x86_64::{__cpuid_count, _xgetbv};
 
+/// Rule 3 of sixteen channels: m, t and 2^(t−1).
+#[derive(Clone, Copy)]
+pub(crate) struct Factors<A> {
+    m: A,
+    t: A,
+    half: A,
+}
+
 /// Proof that this machine has AVX2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx2Token(());

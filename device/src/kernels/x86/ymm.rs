@@ -1,7 +1,8 @@
 //! What AVX2 and AVX-VNNI share: sixteen lanes in two 256-bit registers. No closures: they would not inherit the features
 //! of the function around them unless the compiler happens to inline them.
 
-use crate::kernels::dot::{CHANNELS, Factors};
+use super::Factors;
+use crate::kernels::dot::CHANNELS;
 use core::arch::x86_64::*;
 
 /// Sixteen i32, or 64 bytes.
