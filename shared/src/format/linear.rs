@@ -9,7 +9,7 @@ pub struct Linear<'a> {
     pub layout: Layout,
     /// Inputs (length of a weight row).
     pub inputs: usize,
-    outputs: usize,
+    pub(super) outputs: usize,
     /// Bias and factor of each output channel; empty when packed.
     pub channels: Channels<'a>,
     /// Canonical: outputs×inputs, two's complement. Packed: panels ([`Layout`]).
