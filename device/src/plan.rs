@@ -52,7 +52,7 @@ pub(crate) const fn work_bytes(s: &EncoderSpec, f: Family) -> usize {
     let front = input(f, rows, s.patch_values() as usize) + input(f, rows, s.rank as usize) + aligned(rows * w * 2);
     let scores = aligned(f.queries() * n) + aligned(2 * f.queries() * n) + aligned(f.attention_bytes(n, dh));
     let store = aligned(f.key_bytes(n, dh)) + aligned(f.value_bytes(n, dh));
-    let attention = aligned(n * w) + max(store + max(aligned(f.rows() * dh), scores), product);
+    let attention = aligned(n * w + SLACK) + max(store + max(aligned(f.rows() * dh), scores), product);
     let form = f.input_bytes(f.rows(), s.hidden() as usize);
     let mlp = aligned(hidden_row_bytes(s, f) + SLACK) + aligned(form) + if f.has_form() { 0 } else { product };
     let sums = match s.pooling {

@@ -134,8 +134,11 @@ impl NormScale {
 pub fn norm_token(sum: i32, squares: u64, scale: NormScale) -> NormToken {
     let NormScale { width, n, e } = scale;
     let w = width.get();
-    // 128·Σx/W, half up: |Σx| ≤ W·2^15, so the quotient fits easily.
-    let mean128 = ((i64::from(sum) * 256 + i64::from(w)).div_euclid(2 * i64::from(w))) as i32;
+    // 128·Σx/W, half up, in 32-bit divisions: with Σx = W·q + r it is 128·q + ⌊(256·r + W)/2W⌋. |Σx| ≤ W·2^15 and W ≤ 2^14
+    // make the shifted sum positive and below 2^31.
+    let shifted = (sum as u32).wrapping_add(w << 15);
+    let (q, r) = (shifted / width, shifted % width);
+    let mean128 = (128 * q + ((256 * r + w) >> 1) / width) as i32 - (128 << 15);
     let v = (u64::from(w) * squares).saturating_sub((i64::from(sum) * i64::from(sum)) as u64);
     if v == 0 {
         return NormToken { mean128, factor: None };

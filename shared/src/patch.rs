@@ -30,7 +30,10 @@ impl PatchGrid {
 
     /// Tokens along one side.
     pub const fn side(&self) -> usize {
-        if self.patch == 0 { 0 } else { self.image / self.patch }
+        match self.image.checked_div(self.patch) {
+            Some(patches) => patches,
+            None => 0,
+        }
     }
 
     /// Tokens N.
@@ -62,12 +65,20 @@ impl PatchGrid {
     /// Copies patch `token` of `image` (image·image·C values) into `out` (P values). Total: rows that lie outside a slice
     /// of another length are left alone, so that a device has no panic here.
     pub fn copy_patch<T: Copy>(&self, image: &[T], token: usize, out: &mut [T]) {
-        for (row, target) in out.chunks_exact_mut((self.patch * self.channels).max(1)).enumerate() {
-            let (start, _) = self.run(token, row);
-            if let Some(source) = image.get(start..).and_then(|rest| rest.get(..target.len())) {
+        for (source, target) in self.rows(image, token).zip(out.chunks_exact_mut((self.patch * self.channels).max(1))) {
+            if source.len() == target.len() {
                 target.copy_from_slice(source);
             }
         }
+    }
+
+    /// The rows of patch `token` where they lie in `image` (image·image·C values); empty where the slice ends before.
+    pub fn rows<'a, T>(&self, image: &'a [T], token: usize) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+        let grid = *self;
+        (0..grid.patch).map(move |row| {
+            let (start, length) = grid.run(token, row);
+            image.get(start..).and_then(|rest| rest.get(..length)).unwrap_or(&[])
+        })
     }
 
     /// Writes patch vector `patch` (P values) into its place in `image`; the inverse of [`PatchGrid::copy_patch`].

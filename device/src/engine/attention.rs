@@ -4,6 +4,7 @@ use super::work::Region;
 use super::{Work, norm, prefix};
 use crate::encoder::EmbedError;
 use crate::kernels::{HeadRows, HeadShape, Kernel};
+use crate::plan::SLACK;
 use crate::tap::{BlockStage, Tap, TapData, TapId};
 use ldae_shared::format::Block;
 use ldae_shared::spec::EncoderSpec;
@@ -24,9 +25,11 @@ pub(super) fn run<K: Kernel, T: Tap>(
     norm::statistics::<K>(stream, w, range, statistics);
 
     // Queries of all heads; each head's output later overwrites its queries.
-    let queries: &mut [i8] = region.take(n * w)?; // [N, W]
+    let queries: &mut [i8] = region.take(n * w + SLACK)?; // [N, W]
     let layer = block.queries();
-    for ((x, s), q) in stream.chunks(rows * w).zip(statistics.chunks(rows)).zip(queries.chunks_mut(rows * w)) {
+    for ((x, s), q) in
+        stream.chunks(rows * w).zip(statistics.chunks(rows)).zip(prefix(queries, n * w)?.chunks_mut(rows * w))
+    {
         K::linear_i8(norm::input::<K, T>(x, w, s, norm_rows)?, &layer, q);
         if T::ENABLED {
             let count = x.len() / w.max(1);
@@ -43,8 +46,10 @@ pub(super) fn run<K: Kernel, T: Tap>(
             {
                 let chunk: &mut [i8] = region.again().take(rows * head.width)?; // [R, W/H]
                 let (key_layer, value_layer) = (block.keys(h), block.head_values(h));
-                keys.fill(0);
-                values.fill(0);
+                if K::FAMILY.clears_keys_and_values(n, head.width) {
+                    keys.fill(0);
+                    values.fill(0);
+                }
                 for (i, (x, s)) in stream.chunks(rows * w).zip(statistics.chunks(rows)).enumerate() {
                     let count = x.len() / w.max(1);
                     // Where one chunk holds all tokens, its rows are still there.
@@ -64,7 +69,7 @@ pub(super) fn run<K: Kernel, T: Tap>(
                 }
             }
             let column = h * head.width;
-            for rows in queries.chunks_mut(K::FAMILY.queries() * w) {
+            for rows in prefix(queries, n * w)?.chunks_mut(K::FAMILY.queries() * w) {
                 let queries = HeadRows { rows, stride: w, column };
                 scores::<K, T>(block, index, head, (keys, values), queries, region.again(), tap)?;
             }
@@ -74,12 +79,9 @@ pub(super) fn run<K: Kernel, T: Tap>(
     // Keys and values are done with: the product lies over them.
     let product: &mut [i16] = region.take(rows * w)?;
     for (i, s) in stream.chunks_mut(rows * w).enumerate() {
-        let Some(x) = queries.get(i * rows * w..).and_then(|rest| rest.get(..s.len())) else { break };
-        let count = x.len() / w.max(1);
-        // No copy_from_slice: the compiler cannot prove that the lengths are equal.
-        norm_rows.rows(count)?.iter_mut().zip(x).for_each(|(to, from)| *to = *from);
-        let product = prefix(product, x.len())?;
-        K::linear_i16(norm_rows.prepare::<K>(count)?, &block.proj, product);
+        let Some(x) = queries.get(i * rows * w..) else { break };
+        let product = prefix(product, s.len())?;
+        K::linear_i16(norm_rows.prepare_from::<K>(x, s.len() / w.max(1))?, &block.proj, product);
         K::add(s, product);
         if T::ENABLED {
             tap.tap(id(BlockStage::Proj), TapData::I16(product));

@@ -94,10 +94,10 @@ fn front_with<K: Kernel, T: Tap>(
         let count = stream.len() / w.max(1);
         let product = prefix(product, count * w)?;
         for (row, patch) in patches.rows(count)?.chunks_exact_mut(p.max(1)).enumerate() {
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(patch);
-            grid.copy_patch(pixels, i * chunk + row, bytes);
-            // u8 − 128 as i8 is the same bits with the top one flipped (rule 8).
-            bytes.iter_mut().for_each(|b| *b ^= 0x80);
+            let rows = patch.chunks_exact_mut((spec.patch as usize * spec.channels as usize).max(1));
+            for (to, from) in rows.zip(grid.rows(pixels, i * chunk + row)) {
+                K::centre(from, to);
+            }
         }
         K::linear_i8(patches.prepare::<K>(count)?, &front.project, latents.rows(count)?);
         K::linear_i16(latents.prepare::<K>(count)?, &front.embed, product);

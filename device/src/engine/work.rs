@@ -53,6 +53,18 @@ impl Rows<'_> {
         self.form
     }
 
+    /// Other rows of the same width, with the slack behind them, brought into the kernel's form.
+    pub(crate) fn prepare_from<'s, K: Kernel>(
+        &'s mut self,
+        rows: &'s [i8],
+        count: usize,
+    ) -> Result<Input<'s>, EmbedError> {
+        let values = count * self.width;
+        let short = EmbedError::Scratch { needed: values, found: rows.len() };
+        K::prepare(rows.get(..values).ok_or(short)?, self.width, self.form);
+        Ok(Input { rows, form: self.form, count })
+    }
+
     /// Writes the first `count` rows from the kernel's form.
     pub(crate) fn restore<K: Kernel>(&mut self, count: usize) -> Result<(), EmbedError> {
         K::restore(self.form, self.width, prefix(self.rows, count * self.width)?);

@@ -75,7 +75,7 @@ impl Family {
             Family::Portable => 1,
             Family::Dsp => 2,
             Family::TwoLane => 4,
-            Family::Mve => 8,
+            Family::Mve => 16,
             Family::Dot => 32,
         }
     }
@@ -109,6 +109,14 @@ impl Family {
             Family::TwoLane => tokens.next_multiple_of(4) * width.next_multiple_of(4),
             Family::Dot => 2 * width.next_multiple_of(16) * tokens.next_multiple_of(2),
             _ => tokens * width,
+        }
+    }
+
+    /// True where keys and values must start as zeros, for what no token writes.
+    pub const fn clears_keys_and_values(self, tokens: usize, width: usize) -> bool {
+        match self {
+            Family::Mve => self.key_bytes(tokens, width) + self.value_bytes(tokens, width) > 2 * tokens * width,
+            _ => true,
         }
     }
 

@@ -80,6 +80,12 @@ pub trait Kernel {
         let _ = (rows, width, form);
     }
 
+    /// Pixels less 128 (rule 8): the same bits with the top one flipped.
+    #[inline(always)]
+    fn centre(pixels: &[u8], out: &mut [i8]) {
+        out.iter_mut().zip(pixels).for_each(|(o, &p)| *o = (p ^ 0x80) as i8);
+    }
+
     /// Products of rows [count, inputs] with a layer, to i8 [count, outputs].
     fn linear_i8(x: Input<'_>, layer: &Linear<'_>, out: &mut [i8]);
 
@@ -87,7 +93,8 @@ pub trait Kernel {
     fn linear_i16(x: Input<'_>, layer: &Linear<'_>, out: &mut [i16]);
 
     /// Puts the keys `rows` [count, W/H] of tokens `first..` into the head's key memory. Called for ascending chunks of
-    /// [`Family::rows`] tokens; the memory was zeroed before the first.
+    /// [`Family::rows`] tokens; the memory was zeroed before the first where
+    /// [`Family::clears_keys_and_values`].
     fn store_keys(rows: &[i8], first: usize, head: HeadShape, keys: &mut [u8]) {
         portable::store_rows(rows, first, head, keys);
     }

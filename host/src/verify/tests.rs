@@ -96,37 +96,6 @@ fn the_host_and_the_twin_equal_the_host() {
     }
 }
 
-/// NUMERICS.md, "Promises that tests hold": odd shapes and saturating weights.
-#[test]
-#[ignore = "needs QEMU and the cross targets; `./ci.sh emulated` runs it"]
-fn odd_shapes_and_extreme_weights_are_equal_on_emulated_boards() {
-    let shape = |image, channels, patch, rank, width, depth, heads, mlp_ratio, pooling| EncoderSpec {
-        image,
-        channels,
-        patch,
-        rank,
-        width,
-        depth,
-        heads,
-        mlp_ratio,
-        pooling,
-    };
-    let shapes = [
-        shape(21, 1, 3, 5, 9, 1, 3, 1, Pooling::Mean),
-        shape(35, 3, 5, 75, 39, 2, 3, 3, Pooling::Grid2x2),
-        shape(8, 3, 8, 1, 1, 1, 1, 16, Pooling::MeanStd),
-    ];
-    for spec in shapes {
-        for fill in [Fill::Random, Fill::Extreme, Fill::ExtremeNegative, Fill::OneHot] {
-            let artifact = ArtifactDesc::synthetic(spec, fill, 2).write(|_| [0; 32]).unwrap();
-            let pictures = Pictures::synthetic(spec.pixels() as usize, 6);
-            let devices: Vec<Device> = BOARDS.iter().map(Device::Qemu).collect();
-            let report = run(&artifact, &devices, &pictures, &Options::default(), &Output::new(false)).unwrap();
-            assert_eq!(report.verdict, Verdict::Equal, "{spec:?} {fill:?}\n{report}");
-        }
-    }
-}
-
 #[test]
 #[ignore = "needs QEMU and the cross targets; `./ci.sh emulated` runs it"]
 fn emulated_boards_equal_the_host_and_a_changed_byte_is_found() {

@@ -38,6 +38,11 @@ fn linear<T: Copy>(asm: &Assembly<T>, x: Input<'_>, layer: &Linear<'_>, out: &mu
 impl Kernel for Mve {
     const FAMILY: Family = Family::Mve;
 
+    fn centre(pixels: &[u8], out: &mut [i8]) {
+        // SAFETY: both have that many values.
+        unsafe { vector::ldae_mve_centre(pixels.as_ptr(), out.as_mut_ptr(), pixels.len().min(out.len())) };
+    }
+
     fn linear_i8(x: Input<'_>, layer: &Linear<'_>, out: &mut [i8]) {
         linear(&BYTES_TO_I8, x, layer, out);
     }

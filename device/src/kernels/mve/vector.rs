@@ -29,6 +29,8 @@ unsafe extern "C" {
     pub(super) fn ldae_mve_normalise(call: *const Normalise) -> usize;
     /// Table entries (256 bytes, indexed by the code as u8) in place of codes.
     pub(super) fn ldae_mve_gelu(codes: *mut i8, count: usize, table: *const u8);
+    /// Bytes with the top bit flipped.
+    pub(super) fn ldae_mve_centre(pixels: *const u8, out: *mut i8, count: usize);
     /// Saturating addition of `branch` to `stream`.
     pub(super) fn ldae_mve_add(stream: *mut i16, branch: *const i16, count: usize);
     /// Rule 6 for one row of logits with a table of 256 u16; false, and nothing of use written, where the entries sum to
@@ -134,6 +136,16 @@ global_asm!(
 1:  vldrb.u8 q0, [r0]
     vldrb.u8 q1, [r2, q0]
     vstrb.8 q1, [r0], #16
+    letp lr, 1b
+2:  pop {{r4, pc}}
+
+    ldae_mve_function ldae_mve_centre
+    push {{r4, lr}}
+    vmov.i8 q1, #0x80
+    wlstp.8 lr, r2, 2f
+1:  vldrb.u8 q0, [r0], #16
+    veor q0, q0, q1
+    vstrb.8 q0, [r1], #16
     letp lr, 1b
 2:  pop {{r4, pc}}
 

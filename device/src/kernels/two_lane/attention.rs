@@ -82,8 +82,8 @@ pub(super) fn logits(
     }
 }
 
-/// See [`crate::kernels::Kernel::softmax`].
-#[inline(always)]
+/// See [`crate::kernels::Kernel::softmax`]. A function of its own has the registers for itself.
+#[inline(never)]
 pub(super) fn softmax(block: &Block<'_>, logits: &[i8], probabilities: &mut [u16]) {
     // Packed tables are aligned, so this is always the case.
     let table = bytemuck::try_cast_slice::<u8, u16>(block.softmax_table()).ok();
@@ -91,13 +91,22 @@ pub(super) fn softmax(block: &Block<'_>, logits: &[i8], probabilities: &mut [u16
     let max = logits.iter().copied().max().unwrap_or(0);
     let mut sum = 0u32; // at most 4096 entries of 16 bits: below 2^28
     for (p, &x) in probabilities.iter_mut().zip(logits) {
-        let entry = table[usize::from(max.abs_diff(x))];
+        // At most 255, and not negative.
+        let entry = table[usize::from(max.cast_unsigned().wrapping_sub(x.cast_unsigned()))];
         *p = entry;
         sum += u32::from(entry);
     }
     let reciprocal = row_reciprocal(sum);
     for p in probabilities {
         *p = reciprocal.apply(*p);
+    }
+}
+
+/// See [`crate::kernels::Kernel::gelu`].
+pub(super) fn gelu(block: &Block<'_>, codes: &mut [i8]) {
+    let Some(table) = block.gelu_table().first_chunk::<256>() else { return };
+    for c in codes {
+        *c = table[usize::from(c.cast_unsigned())].cast_signed();
     }
 }
 

@@ -72,6 +72,10 @@ impl Kernel for TwoLane {
         attention::softmax(block, logits, probabilities);
     }
 
+    fn gelu(block: &Block<'_>, codes: &mut [i8]) {
+        attention::gelu(block, codes);
+    }
+
     fn weighted_values(
         probabilities: &[u16],
         head: HeadShape,
