@@ -205,7 +205,7 @@ step_instructions() {
   cross_or_skip $firmware_targets || return 0
   (cd tools/insn-counter && cargo fmt --check && cargo test --release --locked --target-dir "$tools_dir/insn-counter") || return 1
   cargo test --release -p ldae-host --lib bench:: -- --ignored || return 1
-  cargo run --release -- bench --device qemu:all --preset xs,s,m --check
+  cargo run --release -- bench --device qemu:all --preset xs,s,m --profile --md --check
 }
 
 # NVRTC only: neither a CUDA toolkit nor a GPU is needed to build.
