@@ -5,7 +5,7 @@
 
 use super::product::{BYTES_TO_I8, HALVES_TO_I8, Panels, Rows, product};
 use super::scores;
-use super::vector::{ldae_mve_interleave, ldae_mve_transpose};
+use super::vector::{ldae_mve_copy, ldae_mve_interleave, ldae_mve_transpose};
 use crate::kernels::{HeadRows, HeadShape};
 use ldae_shared::fixed::Factor;
 use ldae_shared::format::Layout;
@@ -128,10 +128,8 @@ pub(super) fn weighted_values(
     } else {
         let rows = probabilities.chunks_exact(head.tokens.max(1));
         for (copy, row) in work.chunks_exact_mut(2 * tokens).zip(rows) {
-            let row: &[u8] = bytemuck::cast_slice(row);
-            if let Some(copy) = copy.get_mut(..row.len()) {
-                copy.copy_from_slice(row);
-            }
+            // SAFETY: reads the row, writes as many bytes of a copy that is longer.
+            unsafe { ldae_mve_copy(row.as_ptr(), copy.as_mut_ptr(), (2 * row.len()).min(copy.len())) };
         }
         Rows { bytes: work, stride: 2 * tokens, count }
     };
