@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated cuda fuzz miri"
+all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 cuda fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
 board_packages="nucleo-f411re nucleo-h743zi nrf52840-dk pico pico2 esp32c3"
@@ -176,6 +176,36 @@ gallery() { # package, target, emulator, machine arguments...
   there=$(emulate "$image" gallery "$@") || return 1
   printf '%s\n' "$there"
   [ "$here" = "$there" ] || { printf 'this machine prints\n%s\n' "$here"; return 1; }
+}
+
+# Every kernel of 64-bit Arm against the naive reference, by user emulation: a processor without dot products, one with.
+step_aarch64() {
+  arm64=aarch64-unknown-linux-gnu
+  for tool in qemu-aarch64 aarch64-linux-gnu-gcc; do
+    have $tool || { skip "$tool is not installed"; return 0; }
+  done
+  cross_or_skip $arm64 || return 0
+  build_std=
+  [ "$(core_library $arm64)" = source ] && build_std=-Zbuild-std=std,panic_unwind,test
+  for cpu in cortex-a53 cortex-a76; do
+    echo "aarch64: $cpu"
+    # Without build_std the first variable does nothing: stable cargo takes no -Z.
+    RUSTC_BOOTSTRAP=${build_std:+1} CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+      CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu $cpu -L /usr/aarch64-linux-gnu" \
+      cargo test --release -p ldae-device --test reference $build_std --target $arm64 -- every_fill odd_shapes || return 1
+  done
+}
+
+# Executed instructions of one inference on every emulated core, against budgets.toml; embeddings, scratch, stack and the
+# absence of floating point are checked on the way.
+step_instructions() {
+  for emulator in qemu-system-arm qemu-system-riscv32; do
+    have $emulator || { skip "$emulator is not installed"; return 0; }
+  done
+  cross_or_skip $firmware_targets || return 0
+  (cd tools/insn-counter && cargo fmt --check && cargo test --release --locked --target-dir "$tools_dir/insn-counter") || return 1
+  cargo test --release -p ldae-host --lib bench:: -- --ignored || return 1
+  cargo run --release -- bench --device qemu:all --preset xs,s,m --check
 }
 
 # NVRTC only: neither a CUDA toolkit nor a GPU is needed to build.

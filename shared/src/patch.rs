@@ -30,7 +30,10 @@ impl PatchGrid {
 
     /// Tokens along one side.
     pub const fn side(&self) -> usize {
-        if self.patch == 0 { 0 } else { self.image / self.patch }
+        match self.image.checked_div(self.patch) {
+            Some(patches) => patches,
+            None => 0,
+        }
     }
 
     /// Tokens N.

@@ -211,7 +211,10 @@ impl EncoderSpec {
 
     /// Width of one head, W / H; 0 without heads, which [`EncoderSpec::check`] refuses.
     pub const fn head_width(&self) -> u16 {
-        if self.heads == 0 { 0 } else { self.width / self.heads }
+        match self.width.checked_div(self.heads) {
+            Some(width) => width,
+            None => 0,
+        }
     }
 
     /// Hidden width of the MLP, r·W.

@@ -17,6 +17,8 @@ pub struct Budget {
     pub tolerance: f64,
     /// Instructions per multiply-accumulate that preset m should not exceed, by core.
     pub bars: BTreeMap<String, f64>,
+    /// Most stack of one inference, bytes, by core.
+    pub stack: BTreeMap<String, u64>,
     /// Instructions of one inference, by preset and core.
     pub instructions: BTreeMap<String, BTreeMap<String, u64>>,
 }
@@ -47,6 +49,17 @@ impl Budget {
             .map_err(|e: Error| e.hint("repair host/src/bench/budgets.toml and build again"))
     }
 
+    /// Recorded stack of a core as `ldae pack --target` takes it; that of the deepest core where none is recorded.
+    pub fn stack_of(&self, core: &str) -> u64 {
+        let same = match core {
+            "cortex-m0+" => "cortex-m0",
+            "cortex-m85" => "cortex-m55",
+            "rv32imc" => "rv32imac",
+            core => core,
+        };
+        self.stack.get(same).or(self.stack.values().max()).copied().unwrap_or(0)
+    }
+
     /// Compares a measurement with its budget, its plan and this machine's embedding.
     pub fn judge(&self, m: &Measurement) -> Judgement {
         let core = m.device.strip_prefix("qemu:").unwrap_or(&m.device);
@@ -60,6 +73,12 @@ impl Budget {
         }
         if let Some(n) = m.profile.as_ref().map(|p| p.float_instructions).filter(|n| *n != 0) {
             faults.push(format!("{n} floating-point instructions"));
+        }
+        match self.stack.get(core) {
+            Some(&stack) if u64::from(m.stack_bytes) > stack => {
+                faults.push(format!("{} bytes of stack, {stack} recorded", m.stack_bytes));
+            }
+            _ => {}
         }
         match budget {
             None => faults.push("no count is recorded in budgets.toml".to_owned()),
@@ -109,6 +128,7 @@ mod tests {
         let budget = Budget {
             tolerance: 0.03,
             bars: BTreeMap::from([("cortex-m7".to_owned(), 1.0)]),
+            stack: BTreeMap::from([("cortex-m7".to_owned(), 100)]),
             instructions: BTreeMap::from([("m".to_owned(), cores)]),
         };
         let judge = |m: &Measurement| budget.judge(m);
@@ -120,7 +140,9 @@ mod tests {
         let mut wrong = measurement(900);
         wrong.embedding_equal = false;
         wrong.scratch_touched = 60;
-        assert_eq!(judge(&wrong).faults.len(), 2);
+        wrong.stack_bytes = 101;
+        assert_eq!(judge(&wrong).faults.len(), 3);
+        assert_eq!((budget.stack_of("cortex-m7"), budget.stack_of("other")), (100, 100));
         let mut unknown = measurement(900);
         unknown.device = "qemu:other".to_owned();
         assert_eq!((judge(&unknown).faults.len(), judge(&unknown).budget), (1, None));

@@ -66,7 +66,7 @@ fn overview(all: &[Inspection]) -> String {
     }
     let _ = write!(
         t,
-        "A model fits when scratch, picture and embedding leave {:.0} KB of the largest block of RAM, and the artifact {:.0} KB of \
+        "A model fits when scratch, picture, embedding and stack leave {:.0} KB of the largest block of RAM, and the artifact {:.0} KB of \
          flash, to the application.",
         kb(APPLICATION_RAM),
         kb(APPLICATION_FLASH)
@@ -105,11 +105,31 @@ fn detail(i: &Inspection) -> String {
     );
     let kind = if i.artifact.is_some() { "the file" } else { "artifact without optional sections" };
     let _ = writeln!(t, "flash    {:>9} bytes ({kind})", i.flash_bytes);
-    let _ = writeln!(t, "scratch  {:>9} bytes (exact, one block)", i.scratch_bytes);
+    let _ = writeln!(t, "scratch  {:>9} bytes (portable kernel, exact, one block)", i.scratch_bytes);
     let _ = writeln!(t, "picture  {:>9} bytes", i.picture_bytes);
     let _ = writeln!(t, "codes    {:>9} bytes", i.embedding_bytes);
-    let _ =
-        write!(t, "fits     {}", if i.fits.is_empty() { "no board of the table".into() } else { i.fits.join(", ") });
+    let _ = writeln!(
+        t,
+        "\n{:<15} {:<11} {:<10} {:>8} {:>7} {:>7} {:>8} {:>8} {:>9}  fits",
+        "board", "core", "weights", "scratch", "stack", "codes", "picture", "RAM", "flash"
+    );
+    for b in &i.boards {
+        let _ = writeln!(
+            t,
+            "{:<15} {:<11} {:<10} {:>8} {:>7} {:>7} {:>8} {:>8} {:>9}  {}",
+            b.board,
+            b.core,
+            b.layout,
+            b.scratch,
+            b.stack,
+            b.codes,
+            b.picture,
+            b.ram,
+            b.flash,
+            if b.fits { "yes" } else { "no" }
+        );
+    }
+    t.truncate(t.trim_end().len());
     if let Some(a) = &i.artifact {
         let _ = write!(
             t,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Bytes in a KB.
 const KB: u64 = 1024;
-/// RAM left for the stack and the application beside scratch, picture and embedding. An engineering allowance, not a
+/// RAM left for the application beside scratch, picture, embedding and the stack of the engine. An engineering allowance, not a
 /// measurement: raise it for an application with a radio stack.
 pub const APPLICATION_RAM: u64 = 8 * KB;
 /// Flash left for the application's code beside the artifact. An allowance as above.
@@ -19,6 +19,8 @@ pub struct Board {
     pub name: &'static str,
     /// Core.
     pub core: &'static str,
+    /// The same as `ldae pack --target` takes it.
+    pub target: &'static str,
     /// All RAM, bytes.
     pub ram: u64,
     /// Largest contiguous RAM, bytes: scratch is one block.
@@ -34,6 +36,7 @@ pub const BOARDS: [Board; 7] = [
     Board {
         name: "small Cortex-M",
         core: "Cortex-M0+",
+        target: "cortex-m0+",
         ram: 64 * KB,
         block: 64 * KB,
         flash: 256 * KB,
@@ -42,6 +45,7 @@ pub const BOARDS: [Board; 7] = [
     Board {
         name: "STM32F4",
         core: "Cortex-M4F",
+        target: "cortex-m4",
         ram: 192 * KB,
         block: 128 * KB,
         flash: 1024 * KB,
@@ -50,6 +54,7 @@ pub const BOARDS: [Board; 7] = [
     Board {
         name: "nRF52840",
         core: "Cortex-M4F",
+        target: "cortex-m4",
         ram: 256 * KB,
         block: 256 * KB,
         flash: 1024 * KB,
@@ -58,6 +63,7 @@ pub const BOARDS: [Board; 7] = [
     Board {
         name: "RP2040",
         core: "Cortex-M0+",
+        target: "cortex-m0+",
         ram: 264 * KB,
         block: 264 * KB,
         flash: 2048 * KB,
@@ -66,6 +72,7 @@ pub const BOARDS: [Board; 7] = [
     Board {
         name: "ESP32-C3",
         core: "RV32IMC",
+        target: "rv32imc",
         ram: 400 * KB,
         block: 384 * KB,
         flash: 4096 * KB,
@@ -74,6 +81,7 @@ pub const BOARDS: [Board; 7] = [
     Board {
         name: "RP2350",
         core: "Cortex-M33",
+        target: "cortex-m33",
         ram: 520 * KB,
         block: 520 * KB,
         flash: 4096 * KB,
@@ -82,6 +90,7 @@ pub const BOARDS: [Board; 7] = [
     Board {
         name: "STM32H743",
         core: "Cortex-M7",
+        target: "cortex-m7",
         ram: 1024 * KB,
         block: 512 * KB,
         flash: 2048 * KB,
@@ -90,7 +99,7 @@ pub const BOARDS: [Board; 7] = [
 ];
 
 impl Board {
-    /// True if a model with this much RAM (scratch, picture, embedding; one block) and flash (artifact) fits beside an
+    /// True if a model with this much RAM (scratch, picture, embedding, stack; one block) and flash (artifact) fits beside an
     /// application of [`APPLICATION_RAM`] and [`APPLICATION_FLASH`].
     pub const fn fits(&self, ram: u64, flash: u64) -> bool {
         ram + APPLICATION_RAM <= self.block && flash + APPLICATION_FLASH <= self.flash

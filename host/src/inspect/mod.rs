@@ -7,15 +7,18 @@ mod boards;
 mod layers;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub use boards::{APPLICATION_FLASH, APPLICATION_RAM, BOARDS, Board};
 pub use layers::{Layer, layers};
+pub use totals::{BoardTotal, totals};
 
 use crate::error::Context;
 use crate::run_dir::RunDir;
 use crate::train::TrainConfig;
 use crate::train::checkpoint::Checkpoint;
 use crate::{Error, Result};
+use ldae_device::kernels::Family;
 use ldae_shared::format::{self, Artifact};
 use ldae_shared::spec::{EncoderSpec, PRESETS, preset};
 use serde::Serialize;
@@ -85,7 +88,7 @@ pub struct Inspection {
     pub parameters: u64,
     /// Bytes of the artifact: of the file, or of one without optional sections.
     pub flash_bytes: u64,
-    /// Scratch RAM of one inference, exact.
+    /// Scratch RAM of one inference with the portable kernel, exact; `boards` has each core's own.
     pub scratch_bytes: u64,
     /// Bytes of the picture; a camera buffer may already hold them.
     pub picture_bytes: u64,
@@ -93,6 +96,8 @@ pub struct Inspection {
     pub embedding_bytes: u64,
     /// Names of the boards it fits, with room for an application.
     pub fits: Vec<&'static str>,
+    /// RAM and flash on each board of the table.
+    pub boards: Vec<BoardTotal>,
     /// Layers in graph order.
     pub layers: Vec<Layer>,
     /// Only of an artifact.
@@ -100,7 +105,10 @@ pub struct Inspection {
 }
 
 /// Inspects a shape.
-pub fn inspect_spec(name: &str, spec: &EncoderSpec) -> Inspection {
+///
+/// # Errors
+/// The recorded stack sizes cannot be read.
+pub fn inspect_spec(name: &str, spec: &EncoderSpec) -> Result<Inspection> {
     let layers = layers(spec);
     let sections = SPEC_AND_PREPROCESS + layers.iter().map(|l| l.flash_bytes).sum::<u64>();
     let header = format::HEADER as u64 + REQUIRED_SECTIONS * format::ENTRY as u64;
@@ -123,15 +131,16 @@ pub fn inspect_spec(name: &str, spec: &EncoderSpec) -> Inspection {
         macs: spec.macs(),
         parameters: spec.parameters(),
         flash_bytes: header + sections,
-        scratch_bytes: ldae_device::scratch_bytes(spec) as u64,
+        scratch_bytes: ldae_device::scratch_bytes_of(spec, Family::Portable) as u64,
         picture_bytes: u64::from(spec.pixels()),
         embedding_bytes: u64::from(spec.embedding()),
         fits: Vec::new(),
+        boards: Vec::new(),
         layers,
         artifact: None,
     };
-    inspection.find_boards();
-    inspection
+    inspection.find_boards(spec)?;
+    Ok(inspection)
 }
 
 /// Inspects artifact bytes.
@@ -142,7 +151,7 @@ pub fn inspect_artifact(name: &str, bytes: &[u8]) -> Result<Inspection> {
     let artifact = Artifact::parse(bytes)
         .context(|| format!("{name} is no valid artifact"))
         .map_err(|e| e.hint("write it again with `ldae export RUN`, or use the tool version that wrote it"))?;
-    let mut inspection = inspect_spec(name, artifact.spec());
+    let mut inspection = inspect_spec(name, artifact.spec())?;
     let provenance = artifact.provenance().lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.into(), v.into()));
     inspection.flash_bytes = bytes.len() as u64;
     inspection.artifact = Some(Stored {
@@ -154,7 +163,7 @@ pub fn inspect_artifact(name: &str, bytes: &[u8]) -> Result<Inspection> {
         test_vectors: artifact.vectors().len(),
         provenance: provenance.collect(),
     });
-    inspection.find_boards();
+    inspection.find_boards(artifact.spec())?;
     Ok(inspection)
 }
 
@@ -164,12 +173,12 @@ pub fn inspect_artifact(name: &str, bytes: &[u8]) -> Result<Inspection> {
 /// It is none of them, or cannot be read.
 pub fn inspect(what: &str) -> Result<Inspection> {
     if let Some(p) = preset(what) {
-        return Ok(inspect_spec(p.name, &p.spec));
+        return inspect_spec(p.name, &p.spec);
     }
     let path = Path::new(what);
     if path.is_file() {
         if path.extension().is_some_and(|x| x == "safetensors") {
-            return Ok(inspect_spec(what, &Checkpoint::load(path)?.spec().encoder));
+            return inspect_spec(what, &Checkpoint::load(path)?.spec().encoder);
         }
         let bytes = std::fs::read(path).context(|| format!("cannot read {what}"))?;
         return inspect_artifact(what, &bytes);
@@ -184,7 +193,7 @@ pub fn inspect(what: &str) -> Result<Inspection> {
 
 fn inspect_run(path: &Path) -> Result<Inspection> {
     let config = TrainConfig::load(&RunDir::new(path))?;
-    Ok(inspect_spec(&path.display().to_string(), &config.model_spec()?.encoder))
+    inspect_spec(&path.display().to_string(), &config.model_spec()?.encoder)
 }
 
 fn section_name(kind: u16) -> String {
@@ -205,13 +214,9 @@ fn section_name(kind: u16) -> String {
 }
 
 impl Inspection {
-    /// RAM that must be one block: scratch, picture and embedding.
-    pub fn ram_bytes(&self) -> u64 {
-        self.scratch_bytes + self.picture_bytes + self.embedding_bytes
-    }
-
-    fn find_boards(&mut self) {
-        let ram = self.ram_bytes();
-        self.fits = BOARDS.iter().filter(|b| b.fits(ram, self.flash_bytes)).map(|b| b.name).collect();
+    fn find_boards(&mut self, spec: &EncoderSpec) -> Result<()> {
+        self.boards = totals(spec, self.flash_bytes)?;
+        self.fits = self.boards.iter().filter(|b| b.fits).map(|b| b.board).collect();
+        Ok(())
     }
 }

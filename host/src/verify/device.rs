@@ -1,5 +1,6 @@
 //! The devices that `--device` names, and what each needs to run.
 
+use super::linux::{AARCH64, Linux};
 use super::probe::Chip;
 use super::serial::SerialLine;
 use crate::{Error, Result};
@@ -119,6 +120,8 @@ pub enum Device {
     Std,
     /// A board in QEMU.
     Qemu(&'static Board),
+    /// The `std` twin for another processor, in QEMU's user emulation.
+    Linux(&'static Linux),
     /// A board on a serial port, with its firmware and artifact in flash.
     Serial(SerialLine),
     /// A board on a debug probe, flashed here.
@@ -136,8 +139,8 @@ fn kernels() -> impl Iterator<Item = Choice> {
 }
 
 impl Device {
-    /// The devices of a list of names, in which `qemu:all` is every emulated core once (but not the boards on which
-    /// only the smallest preset fits) and `host:all` every kernel of this machine.
+    /// The devices of a list of names, in which `qemu:all` is every emulated microcontroller core once (but not the boards on
+    /// which only the smallest preset fits) and `host:all` every kernel of this machine.
     ///
     /// # Errors
     /// There is no device of that name.
@@ -157,7 +160,8 @@ impl Device {
 
     /// Every name that `--device` takes.
     pub fn names() -> String {
-        let boards = BOARDS.iter().map(|b| format!("qemu:{}", b.name));
+        let cores = BOARDS.iter().map(|b| b.name).chain([AARCH64.core]);
+        let boards = cores.map(|name| format!("qemu:{name}"));
         let kernels = kernels().map(|k| format!("host:{}", k.name()));
         let others = ["serial:PORT", "probe:CHIP"].map(str::to_owned);
         let fixed = ["host", "std", ALL_KERNELS, ALL].map(str::to_owned);
@@ -183,6 +187,9 @@ impl FromStr for Device {
             return Chip::parse(chip).map(Device::Probe);
         }
         let name = name.strip_prefix("qemu:").unwrap_or(name);
+        if name == AARCH64.core {
+            return Ok(Device::Linux(&AARCH64));
+        }
         BOARDS
             .iter()
             .find(|b| b.name == name)
@@ -203,6 +210,7 @@ impl Device {
             Device::Kernel(kernel) => kernel.family().layout(),
             Device::Std | Device::Serial(_) => Layout::Canonical,
             Device::Qemu(board) => of_core(board.core),
+            Device::Linux(linux) => of_core(linux.core),
             Device::Probe(chip) => of_core(chip.core),
         }
     }
@@ -215,6 +223,7 @@ impl fmt::Display for Device {
             Device::Kernel(kernel) => write!(f, "host:{}", kernel.name()),
             Device::Std => f.write_str("std"),
             Device::Qemu(board) => write!(f, "qemu:{}", board.name),
+            Device::Linux(linux) => write!(f, "qemu:{}", linux.core),
             Device::Serial(line) => write!(f, "serial:{line}"),
             Device::Probe(chip) => write!(f, "probe:{}", chip.name),
         }

@@ -4,6 +4,7 @@
 //! (component rust-src), `core` is built along with the firmware. Without either the error says what to install.
 
 use super::device::{Board, Device};
+use super::linux::AARCH64;
 use super::probe::Chip;
 use crate::cli::Output;
 use crate::error::Context;
@@ -37,6 +38,7 @@ enum CoreLibrary {
 pub fn program(device: &Device, program: &str, place: Option<&Path>, out: &Output) -> Result<PathBuf> {
     let (package, target) = match device {
         Device::Qemu(Board { package, target, .. }) => (*package, Some(*target)),
+        Device::Linux(linux) => (STD_PACKAGE, Some(linux.target)),
         Device::Probe(chip) => (chip.package, Some(chip.target)),
         Device::Std | Device::Host | Device::Kernel(_) | Device::Serial(_) => (STD_PACKAGE, None),
     };
@@ -116,7 +118,12 @@ fn build(
     if let Some(artifact) = artifact {
         command.env("LDAE_ARTIFACT", artifact); // see firmware-examples/app/build.rs
     }
-    if let Some(target) = target {
+    if let Some(linux) = Some(&AARCH64).filter(|linux| Some(linux.target) == target) {
+        linux.link(&mut command)?;
+        if core_library(linux.target)? == CoreLibrary::FromSource {
+            command.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
+        }
+    } else if let Some(target) = target {
         command.args(["--target", target]);
         if core_library(target)? == CoreLibrary::FromSource {
             // The switch that lets a released compiler build the library it was shipped with.

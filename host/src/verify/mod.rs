@@ -13,6 +13,7 @@ mod compare;
 pub(crate) mod device;
 pub(crate) mod firmware;
 mod link;
+mod linux;
 mod pictures;
 mod probe;
 pub(crate) mod reference;
@@ -174,7 +175,7 @@ fn prepare<'a>(
     let program = match device {
         Device::Host | Device::Kernel(_) | Device::Serial(_) => None,
         Device::Probe(chip) => Some(chip.program(&image, options.firmware.as_deref(), out)?),
-        Device::Std | Device::Qemu(_) => {
+        Device::Std | Device::Qemu(_) | Device::Linux(_) => {
             Some(firmware::program(device, firmware::VERIFY, options.firmware.as_deref(), out)?)
         }
     };

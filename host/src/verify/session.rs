@@ -49,6 +49,7 @@ pub fn describe(device: &Device) -> Result<String> {
         Device::Qemu(board) => board,
         Device::Serial(line) => return Ok(format!("on the serial port {}, {} baud", line.port, line.baud)),
         Device::Probe(chip) => return chip.describe(),
+        Device::Linux(linux) => return linux.describe(),
         Device::Host | Device::Kernel(_) | Device::Std => {
             return Ok(format!("this machine ({})", std::env::consts::ARCH));
         }
@@ -96,6 +97,7 @@ pub fn run(
     let mut command = match device {
         Device::Qemu(board) => emulator(board, program, job),
         Device::Probe(chip) => chip.command(program),
+        Device::Linux(linux) => linux.command(program),
         Device::Std | Device::Host | Device::Kernel(_) | Device::Serial(_) => Command::new(program),
     };
     command.current_dir(folder.path()).stdin(Stdio::null()).stdout(console).stderr(errors);

@@ -10,22 +10,26 @@
 
 mod check;
 mod layout;
+mod linear;
 mod packed;
 #[cfg(feature = "alloc")]
 mod synthetic;
 #[cfg(test)]
 mod tests;
+mod vectors;
 mod view;
 #[cfg(feature = "alloc")]
 mod write;
 
 pub use layout::{block_bytes, front_bytes, head_bytes};
+pub use linear::{Channel, Channels, Linear};
 pub use packed::Layout;
 #[cfg(feature = "alloc")]
 pub use packed::{PackError, pack};
 #[cfg(feature = "alloc")]
 pub use synthetic::Fill;
-pub use view::{Artifact, Block, Channel, Channels, Front, Head, Linear, Preprocess, TestVector, TestVectors};
+pub use vectors::{TestVector, TestVectors};
+pub use view::{Artifact, Block, Front, Head, Preprocess};
 #[cfg(feature = "alloc")]
 pub use write::{ArtifactDesc, BlockDesc, LinearDesc, Section, VectorDesc, WriteError, reseal};
 

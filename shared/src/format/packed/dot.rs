@@ -4,7 +4,7 @@
 //! bytes of each of the sixteen channels in turn.
 
 use super::{PanelFacts, put_word, word};
-use crate::format::view::Channel;
+use crate::format::linear::Channel;
 
 pub(super) const HEADER: usize = 256;
 

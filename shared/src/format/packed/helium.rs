@@ -5,7 +5,7 @@
 //! each.
 
 use super::{PanelFacts, channel_of, high_factor, packed_factor, put_word, word};
-use crate::format::view::Channel;
+use crate::format::linear::Channel;
 
 pub(super) const HEADER: usize = 48;
 

@@ -19,7 +19,7 @@ mod two_lane;
 pub use pack::{PackError, pack};
 
 use super::layout::{CHANNEL, pad4};
-use super::view::Channel;
+use super::linear::Channel;
 use crate::fixed::Factor;
 
 /// Most channels of a panel, over all layouts.

@@ -1,7 +1,8 @@
 //! `pack`: a canonical artifact to another weight layout. Values, provenance, vectors and identity stay.
 
 use super::{Layout, MAX_CHANNELS, PADDING, PanelFacts, dot, helium, pairs, two_lane};
-use crate::format::view::{Artifact, Channel, Linear};
+use crate::format::linear::{Channel, Linear};
+use crate::format::view::Artifact;
 use crate::format::{FormatError, WriteError, kind, write};
 use crate::spec::EncoderSpec;
 use alloc::vec::Vec;

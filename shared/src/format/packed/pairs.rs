@@ -10,7 +10,7 @@
 //! (2, 3) at (k+1, k+3); the first input of each pair in the low halfword, the first channel in the low byte.
 
 use super::{PanelFacts, channel_of, high_factor, packed_factor, put_word, word};
-use crate::format::view::Channel;
+use crate::format::linear::Channel;
 
 pub(super) const HEADER: usize = 48;
 

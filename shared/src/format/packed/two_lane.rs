@@ -12,7 +12,7 @@
 //! for inputs k..k+4: four bytes of each of the two channels in turn.
 
 use super::{PanelFacts, channel_of, high_factor, packed_factor, put_word, word};
-use crate::format::view::Channel;
+use crate::format::linear::Channel;
 
 pub(super) const HEADER: usize = 32;
 pub(super) const CHANNELS: usize = 2;
