@@ -28,9 +28,9 @@ pub fn artifact(bytes: usize) -> Option<&'static [u8]> {
     Some(unsafe { core::slice::from_raw_parts(start as *const u8, bytes) })
 }
 
-/// Buffers for preset xs and shapes as small; 5 KB are left for the stack.
+/// Buffers for preset xs and shapes as small; almost 5 KB are left for the stack.
 pub fn memory() -> Memory<'static> {
-    ldae_example_app::memory!(scratch: 6 << 10, pixels: 3 << 10, codes: 512, taps: 96)
+    ldae_example_app::memory!(scratch: 7 << 10, pixels: 3 << 10, codes: 512, taps: 96)
 }
 
 /// What the measuring program needs to know of the board.

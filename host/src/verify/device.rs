@@ -89,7 +89,7 @@ pub static BOARDS: [Board; 8] = [
     Board {
         name: "microbit",
         artifact: Place::Before(256 << 10),
-        artifact_room: 190 << 10,
+        artifact_room: 194 << 10,
         small: true,
         ..arm("cortex-m0", "microbit", "thumbv6m-none-eabi", "microbit", 0)
     },
