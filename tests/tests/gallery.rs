@@ -1,11 +1,10 @@
 //! The gallery of a board and the k-NN evaluation of the workstation: the same codes, the same neighbours, the same votes.
 
 use ldae_device::gallery::{Gallery, Match};
-use ldae_device::kernels::Choice;
 use ldae_device::{Embedding, Encoder, Scratch, scratch_bytes};
 use ldae_host::data::{LoadOptions, Split, load};
 use ldae_host::eval::{Features, knn};
-use ldae_shared::format::{ArtifactDesc, Fill};
+use ldae_shared::format::{Artifact, ArtifactDesc, Fill};
 use ldae_shared::spec::{EncoderSpec, PRESETS};
 
 const SPEC: EncoderSpec = PRESETS[0].spec;
@@ -34,7 +33,7 @@ fn board_and_workstation_find_the_same_neighbours_and_classes() {
     let set = load(&format!("drawn:train={CAP},test={QUERIES}"), &LoadOptions::default()).unwrap();
     let (known, asked) = (&set.train, set.held_out());
     let artifact = ArtifactDesc::synthetic(SPEC, Fill::Random, 1).write(|_| [0; 32]).unwrap();
-    let encoder = Encoder::new(&artifact).unwrap().with_kernel(Choice::Portable);
+    let encoder = Encoder::portable(Artifact::parse(&artifact).unwrap());
     let (examples, queries) = (embed(&encoder, known), embed(&encoder, asked));
     let mut gallery: Box<Gallery<E, CAP>> = Box::default();
     for ((codes, norm2), i) in examples.iter().zip(0..) {
