@@ -110,10 +110,7 @@ fn scores<K: Kernel, T: Tap>(
     let logits = prefix(logits, count * head.tokens)?;
     let probabilities = prefix(probabilities, count * head.tokens)?;
     K::logits(&mut queries, head, keys, block.logits, work, logits);
-    let rows = logits.chunks_exact(head.tokens.max(1)).zip(probabilities.chunks_exact_mut(head.tokens.max(1)));
-    for (logits, probabilities) in rows {
-        K::softmax(block, logits, probabilities);
-    }
+    K::softmax_rows(block, head.tokens, logits, probabilities);
     K::weighted_values(probabilities, head, values, block.values, work, &mut queries);
     if T::ENABLED {
         tap.tap(id(BlockStage::Logits), TapData::I8(logits));

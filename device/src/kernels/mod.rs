@@ -130,6 +130,15 @@ pub trait Kernel {
         }
     }
 
+    /// Rows of logits [count, N] to probabilities.
+    #[inline(always)]
+    fn softmax_rows(block: &Block<'_>, tokens: usize, logits: &[i8], probabilities: &mut [u16]) {
+        let rows = logits.chunks_exact(tokens.max(1)).zip(probabilities.chunks_exact_mut(tokens.max(1)));
+        for (logits, probabilities) in rows {
+            Self::softmax(block, logits, probabilities);
+        }
+    }
+
     /// Σ over tokens of probability × value for some rows of probabilities [count, N], to i8 over the queries.
     fn weighted_values(
         probabilities: &[u16],

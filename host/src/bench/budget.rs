@@ -6,6 +6,9 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Bytes at the end of the plan that may stay untouched: every region ends at a multiple of 16, and some have 16 bytes behind
+/// their rows that vector loads may read (device/src/plan.rs). Measured: 0 for most shapes, at most 48 (preset s, DSP kernels).
+const UNTOUCHED: u32 = 48;
 /// Preset that the bars are for.
 const BAR_PRESET: &str = "m";
 
@@ -68,7 +71,7 @@ impl Budget {
         if !m.embedding_equal {
             faults.push("the embedding differs from this machine's".to_owned());
         }
-        if m.scratch_touched != m.scratch_bytes {
+        if !(m.scratch_bytes.saturating_sub(UNTOUCHED)..=m.scratch_bytes).contains(&m.scratch_touched) {
             faults.push(format!("{} bytes of scratch used, {} planned", m.scratch_touched, m.scratch_bytes));
         }
         if let Some(n) = m.profile.as_ref().map(|p| p.float_instructions).filter(|n| *n != 0) {
@@ -139,7 +142,7 @@ mod tests {
         assert_eq!(judge(&measurement(1031)).bar, Some((1.0, false)));
         let mut wrong = measurement(900);
         wrong.embedding_equal = false;
-        wrong.scratch_touched = 60;
+        wrong.scratch_touched = 15;
         wrong.stack_bytes = 101;
         assert_eq!(judge(&wrong).faults.len(), 3);
         assert_eq!((budget.stack_of("cortex-m7"), budget.stack_of("other")), (100, 100));

@@ -2,8 +2,8 @@
 //!
 //! The handler calls a function that nobody defines. A program of this crate therefore links only where the optimiser has
 //! proved that no panic is reachable from its entry; otherwise the linker names [`ldae_a_panic_is_reachable`]. The programs
-//! are never run. `./ci.sh no_panic` builds them for Armv6-M, Armv7E-M and RV32IMAC, and a third one that does
-//! panic, to see it refused.
+//! are never run. `./ci.sh no_panic` builds them for Armv6-M, Armv7E-M, Cortex-M55 and RV32IMAC, and a third one that
+//! does panic, to see it refused.
 #![no_std]
 
 use core::hint::black_box;

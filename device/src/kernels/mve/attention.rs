@@ -5,7 +5,7 @@
 
 use super::product::{BYTES_TO_I8, HALVES_TO_I8, Panels, Rows, product};
 use super::scores;
-use super::vector::{ldae_mve_interleave, ldae_mve_transpose};
+use super::vector::{ldae_mve_copy, ldae_mve_interleave, ldae_mve_transpose};
 use crate::kernels::{HeadRows, HeadShape};
 use ldae_shared::fixed::Factor;
 use ldae_shared::format::Layout;
@@ -28,9 +28,11 @@ pub(super) fn store_keys(rows: &[i8], first: usize, head: HeadShape, keys: &mut 
     let width = padded_width(head);
     let (mut first, mut rows) = (first, rows);
     let groups = rows.len() / (4 * width).max(1);
-    if width == head.width && first % 4 == 0 && groups > 0 && keys.len() >= first * width + rows.len() {
-        let (whole, rest) = rows.split_at(4 * groups * width);
-        let keys = keys.get_mut(first * width..).unwrap_or_default();
+    let whole =
+        rows.split_at_checked(4 * groups * width).filter(|_| width == head.width && first % 4 == 0 && groups > 0);
+    if let (Some((whole, rest)), Some(keys)) = (whole, keys.get_mut(first * width..))
+        && keys.len() >= whole.len()
+    {
         // SAFETY: reads whole panels of four rows and writes as many bytes, all within the slices.
         unsafe { ldae_mve_interleave(whole.as_ptr(), width / 16, groups, keys.as_mut_ptr()) };
         (first, rows) = (first + 4 * groups, rest);
@@ -48,7 +50,7 @@ pub(super) fn store_keys(rows: &[i8], first: usize, head: HeadShape, keys: &mut 
 pub(super) fn store_values(rows: &[i8], first: usize, head: HeadShape, values: &mut [u8]) {
     let (width, panel_bytes) = (head.width, 4 * padded_tokens(head));
     let groups = width / 4;
-    for (token, rows) in (first..).step_by(TOKENS).zip(rows.chunks(TOKENS * width.max(1))) {
+    for (token, rows) in (first..).step_by(TOKENS).zip(rows.chunks((TOKENS * width).max(1))) {
         let Some(out) = values.get_mut(token / TOKENS * 4 * TOKENS..) else { return };
         let whole = token % TOKENS == 0 && rows.len() == TOKENS * width && groups > 0;
         let mut from = 0;
@@ -95,7 +97,7 @@ pub(super) fn logits(
         Rows { bytes: bytes.get(queries.column..).unwrap_or(&[]), stride: queries.stride, count }
     } else {
         // Behind a head lie the next one's values: harmless beside zero keys, but nothing lies behind the last.
-        for (copy, row) in work.chunks_exact_mut(width).zip(queries.iter_mut(head.width)) {
+        for (copy, row) in work.chunks_exact_mut(width.max(1)).zip(queries.iter_mut(head.width)) {
             copy.iter_mut().zip(row.iter()).for_each(|(c, &v)| *c = v as u8);
         }
         Rows { bytes: work, stride: width, count }
@@ -127,11 +129,9 @@ pub(super) fn weighted_values(
         Rows { bytes: bytemuck::cast_slice(probabilities), stride: 2 * tokens, count }
     } else {
         let rows = probabilities.chunks_exact(head.tokens.max(1));
-        for (copy, row) in work.chunks_exact_mut(2 * tokens).zip(rows) {
-            let row: &[u8] = bytemuck::cast_slice(row);
-            if let Some(copy) = copy.get_mut(..row.len()) {
-                copy.copy_from_slice(row);
-            }
+        for (copy, row) in work.chunks_exact_mut((2 * tokens).max(1)).zip(rows) {
+            // SAFETY: reads the row, writes as many bytes of a copy that is longer.
+            unsafe { ldae_mve_copy(row.as_ptr(), copy.as_mut_ptr(), (2 * row.len()).min(copy.len())) };
         }
         Rows { bytes: work, stride: 2 * tokens, count }
     };

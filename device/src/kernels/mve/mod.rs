@@ -63,16 +63,17 @@ impl Kernel for Mve {
         attention::logits(q, head, keys, factor, work, out);
     }
 
-    fn softmax(block: &Block<'_>, logits: &[i8], probabilities: &mut [u16]) {
+    fn softmax_rows(block: &Block<'_>, tokens: usize, logits: &[i8], probabilities: &mut [u16]) {
         let table = block.softmax_table();
-        if table.len() < 512 || !table.as_ptr().addr().is_multiple_of(2) {
-            return Portable::softmax(block, logits, probabilities);
-        }
-        let count = logits.len().min(probabilities.len());
-        let out = probabilities.as_mut_ptr();
-        // SAFETY: `count` values each; the table has an entry for each of the 255 distances.
-        if !unsafe { vector::ldae_mve_softmax(logits.as_ptr(), count, table.as_ptr(), out) } {
-            Portable::softmax(block, logits, probabilities);
+        let usable = table.len() >= 512 && table.as_ptr().addr().is_multiple_of(2);
+        let rows = logits.chunks_exact(tokens.max(1)).zip(probabilities.chunks_exact_mut(tokens.max(1)));
+        for (logits, out) in rows {
+            // SAFETY: `tokens` values each; the table has an entry for each of the 255 distances.
+            let done = usable
+                && unsafe { vector::ldae_mve_softmax(logits.as_ptr(), tokens, table.as_ptr(), out.as_mut_ptr()) };
+            if !done {
+                Portable::softmax(block, logits, out);
+            }
         }
     }
 

@@ -92,7 +92,7 @@ pub(super) fn product<T: Copy>(asm: &Assembly<T>, x: Rows<'_>, w: Panels<'_>, ou
     while panel < panels {
         if panel < whole {
             let pairs = call(asm, x, w, panel, whole - panel);
-            panel = whole - run(asm, &pairs, x, out, stride, panel);
+            panel = whole - run(asm, &pairs, (x, w.steps), out, stride, panel);
         }
         if panel < panels {
             by_the_rule(asm, x, w, panel, out, stride);
@@ -124,8 +124,14 @@ fn call<T>(asm: &Assembly<T>, x: Rows<'_>, w: Panels<'_>, panel: usize, panels: 
 }
 
 /// Requantised outputs of panels until the first without high factors; returns how many are left.
-fn run<T>(asm: &Assembly<T>, call: &Call, x: Rows<'_>, out: &mut [T], stride: usize, panel: usize) -> usize {
-    let steps = call.body_bytes / (CHANNELS * asm.operand);
+fn run<T>(
+    asm: &Assembly<T>,
+    call: &Call,
+    (x, steps): (Rows<'_>, usize),
+    out: &mut [T],
+    stride: usize,
+    panel: usize,
+) -> usize {
     let out = out.as_mut_ptr().wrapping_add(panel * CHANNELS);
     let call = Call { out_row: stride * size_of::<T>(), out_step: CHANNELS * size_of::<T>(), ..*call };
     let mut left = 0;

@@ -2,7 +2,8 @@
 //!
 //! The second row is addressed from the pointer of the first, weights from that of their step, and both pointers are taken
 //! back by the first loads of a row pair, so that 14 instructions a step are all there is beside requantisation. Needs dense
-//! rows and everything at multiples of four bytes. Steps a row: W/16 and rW/16, and for probabilities N/8.
+//! rows and everything at multiples of four bytes. Steps a row: W/16, rW/16 and K/16, and
+//! for probabilities N/8.
 
 use super::panel::{Call, Function};
 use core::arch::global_asm;
@@ -21,6 +22,7 @@ pub(super) fn bytes_to_i8(steps: usize) -> Option<Function> {
 /// As [`bytes_to_i8`].
 pub(super) fn bytes_to_i16(steps: usize) -> Option<Function> {
     Some(match steps {
+        2 => ldae_mve_bytes_to_i16_2,
         4 => ldae_mve_bytes_to_i16_4,
         6 => ldae_mve_bytes_to_i16_6,
         8 => ldae_mve_bytes_to_i16_8,
@@ -33,6 +35,8 @@ pub(super) fn bytes_to_i16(steps: usize) -> Option<Function> {
 /// As [`bytes_to_i8`].
 pub(super) fn halves_to_i8(steps: usize) -> Option<Function> {
     Some(match steps {
+        2 => ldae_mve_halves_to_i8_2,
+        5 => ldae_mve_halves_to_i8_5,
         8 => ldae_mve_halves_to_i8_8,
         _ => return None,
     })
@@ -43,11 +47,14 @@ unsafe extern "C" {
     fn ldae_mve_bytes_to_i8_6(call: *const Call) -> usize;
     fn ldae_mve_bytes_to_i8_8(call: *const Call) -> usize;
     fn ldae_mve_bytes_to_i8_12(call: *const Call) -> usize;
+    fn ldae_mve_bytes_to_i16_2(call: *const Call) -> usize;
     fn ldae_mve_bytes_to_i16_4(call: *const Call) -> usize;
     fn ldae_mve_bytes_to_i16_6(call: *const Call) -> usize;
     fn ldae_mve_bytes_to_i16_8(call: *const Call) -> usize;
     fn ldae_mve_bytes_to_i16_12(call: *const Call) -> usize;
     fn ldae_mve_bytes_to_i16_24(call: *const Call) -> usize;
+    fn ldae_mve_halves_to_i8_2(call: *const Call) -> usize;
+    fn ldae_mve_halves_to_i8_5(call: *const Call) -> usize;
     fn ldae_mve_halves_to_i8_8(call: *const Call) -> usize;
 }
 
@@ -175,11 +182,14 @@ global_asm!(
     ldae_mve_unrolled ldae_mve_bytes_to_i8_6, .s8, vldrw.u32, 16, 508, i8, 6
     ldae_mve_unrolled ldae_mve_bytes_to_i8_8, .s8, vldrw.u32, 16, 508, i8, 8
     ldae_mve_unrolled ldae_mve_bytes_to_i8_12, .s8, vldrw.u32, 16, 508, i8, 12
+    ldae_mve_unrolled ldae_mve_bytes_to_i16_2, .s8, vldrw.u32, 16, 508, i16, 2
     ldae_mve_unrolled ldae_mve_bytes_to_i16_4, .s8, vldrw.u32, 16, 508, i16, 4
     ldae_mve_unrolled ldae_mve_bytes_to_i16_6, .s8, vldrw.u32, 16, 508, i16, 6
     ldae_mve_unrolled ldae_mve_bytes_to_i16_8, .s8, vldrw.u32, 16, 508, i16, 8
     ldae_mve_unrolled ldae_mve_bytes_to_i16_12, .s8, vldrw.u32, 16, 508, i16, 12
     ldae_mve_unrolled ldae_mve_bytes_to_i16_24, .s8, vldrw.u32, 16, 508, i16, 24
+    ldae_mve_unrolled ldae_mve_halves_to_i8_2, .s16, vldrb.s16, 8, 127, i8, 2
+    ldae_mve_unrolled ldae_mve_halves_to_i8_5, .s16, vldrb.s16, 8, 127, i8, 5
     ldae_mve_unrolled ldae_mve_halves_to_i8_8, .s16, vldrb.s16, 8, 127, i8, 8
     "#
 );

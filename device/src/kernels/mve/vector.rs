@@ -31,6 +31,8 @@ unsafe extern "C" {
     pub(super) fn ldae_mve_gelu(codes: *mut i8, count: usize, table: *const u8);
     /// Bytes with the top bit flipped.
     pub(super) fn ldae_mve_centre(pixels: *const u8, out: *mut i8, count: usize);
+    /// Bytes.
+    pub(super) fn ldae_mve_copy(from: *const u16, to: *mut u8, bytes: usize);
     /// Saturating addition of `branch` to `stream`.
     pub(super) fn ldae_mve_add(stream: *mut i16, branch: *const i16, count: usize);
     /// Rule 6 for one row of logits with a table of 256 u16; false, and nothing of use written, where the entries sum to
@@ -145,6 +147,14 @@ global_asm!(
     wlstp.8 lr, r2, 2f
 1:  vldrb.u8 q0, [r0], #16
     veor q0, q0, q1
+    vstrb.8 q0, [r1], #16
+    letp lr, 1b
+2:  pop {{r4, pc}}
+
+    ldae_mve_function ldae_mve_copy
+    push {{r4, lr}}
+    wlstp.8 lr, r2, 2f
+1:  vldrb.u8 q0, [r0], #16
     vstrb.8 q0, [r1], #16
     letp lr, 1b
 2:  pop {{r4, pc}}
