@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct Args {
     /// Exported encoder (.ldae).
     artifact: PathBuf,
-    /// Devices, separated by commas: host, std, qemu:cortex-m0, -m3, -m4, -m7, -m33 or -m55, qemu:rv32imac, qemu:microbit,
+    /// Devices, separated by commas: host, host:all (every kernel of this machine) or host:KERNEL, std, qemu:cortex-m0, -m3, -m4, -m7, -m33 or -m55, qemu:rv32imac, qemu:microbit,
     /// qemu:all (every microcontroller core), qemu:aarch64 (Linux); serial:PORT or serial:PORT@BAUD for a board that runs the
     /// program `serial`; probe:CHIP for a board on a debug probe.
     #[arg(long, value_delimiter = ',', default_value = "qemu:cortex-m4")]

@@ -1,6 +1,6 @@
 //! Queries by keys, softmax, probabilities by values.
 
-use super::products::{Output, Products, ROWS, place, weight_bytes};
+use super::products::{Output, Products, ROWS, Table, weight_bytes};
 use super::requantise::{Scale, fast_i8, to_i8};
 use super::rows::interleave;
 use crate::kernels::{HeadRows, HeadShape};
@@ -67,6 +67,7 @@ pub(super) fn logits(
     };
     interleave([row(0), row(1), row(2), row(3)], form);
     let Some(mut products) = Products::new(form, head.width, count, Output::I8) else { return };
+    let Some(mut table) = Table::new(out, count, head.tokens) else { return };
     products.group([u32::MAX; 2]);
     let scale = Scale::of(factor);
     let (mut rest, mut token) = (keys, 0);
@@ -74,9 +75,9 @@ pub(super) fn logits(
         rest = behind;
         let results = products.panel(panel, [0; 2], [scale; 2]);
         if scale.is_fast() {
-            place(results, out, (count, head.tokens, token), |_, v| v as i8);
+            table.place(results, token, |_, v| v as i8);
         } else {
-            place(results, out, (count, head.tokens, token), |_, v| to_i8(scale, v));
+            table.place(results, token, |_, v| to_i8(scale, v));
         }
         token += 2;
     }

@@ -186,47 +186,56 @@ impl<'a> Products<'a> {
     }
 }
 
-/// Writes two columns of `count` rows of `stride` values, from column `column`.
-#[inline(always)]
-pub(super) fn place<T: Copy>(
-    results: &[Results],
-    out: &mut [T],
-    (count, stride, column): (usize, usize, usize),
-    cast: impl Fn(usize, i32) -> T,
-) {
-    let mut start = column;
-    for (pass, [first, second]) in results.iter().enumerate() {
-        if ROWS * pass + ROWS <= count && column + 1 < stride && start + 3 * stride + 1 < out.len() {
-            let mut at = out.as_mut_ptr().wrapping_add(start);
-            for (&a, &b) in first.iter().zip(second) {
-                // SAFETY: the last of the four rows ends at `start` + 3 × `stride` + 1, inside `out`.
-                unsafe {
-                    *at = cast(0, a);
-                    *at.wrapping_add(1) = cast(1, b);
-                }
-                at = at.wrapping_add(stride);
-            }
-        } else {
-            careful(pass, [first, second], out, (count, stride, column), &cast);
-        }
-        start += ROWS * stride;
-    }
+/// Where results go: `count` rows of `stride` values.
+pub(super) struct Table<'a, T> {
+    out: &'a mut [T],
+    count: usize,
+    stride: usize,
 }
 
-/// [`place`] of one pass where rows or the second column are absent.
-#[cold]
-#[inline(never)]
-fn careful<T>(
-    pass: usize,
-    results: [&[i32; ROWS]; 2],
-    out: &mut [T],
-    (count, stride, column): (usize, usize, usize),
-    cast: impl Fn(usize, i32) -> T,
-) {
-    for (c, results) in results.into_iter().enumerate().take(stride.saturating_sub(column)) {
-        for (row, &result) in (ROWS * pass..count).zip(results) {
-            if let Some(o) = out.get_mut(row * stride + column + c) {
-                *o = cast(c, result);
+impl<'a, T: Copy> Table<'a, T> {
+    /// `None` where `out` is too short.
+    #[inline(always)]
+    pub(super) fn new(out: &'a mut [T], count: usize, stride: usize) -> Option<Self> {
+        (out.len() >= count * stride).then_some(Table { out, count, stride })
+    }
+
+    /// Writes the two columns from `column`, the second one where there is one.
+    #[inline(always)]
+    pub(super) fn place(&mut self, results: &[Results], column: usize, cast: impl Fn(usize, i32) -> T) {
+        let (mut rest, mut row) = (results, 0);
+        if column + 1 < self.stride {
+            let mut at = self.out.as_mut_ptr().wrapping_add(column);
+            while row + ROWS <= self.count
+                && let Some(([first, second], behind)) = rest.split_first()
+            {
+                for (&a, &b) in first.iter().zip(second) {
+                    // SAFETY: this row is before `count`, and two columns from `column` on are in it; `out` has `count` rows.
+                    unsafe {
+                        *at = cast(0, a);
+                        *at.wrapping_add(1) = cast(1, b);
+                    }
+                    at = at.wrapping_add(self.stride);
+                }
+                (rest, row) = (behind, row + ROWS);
+            }
+        }
+        if !rest.is_empty() && row < self.count {
+            self.place_some(rest, row, column, cast);
+        }
+    }
+
+    /// [`Table::place`] where rows or the second column are absent.
+    #[cold]
+    #[inline(never)]
+    fn place_some(&mut self, results: &[Results], first: usize, column: usize, cast: impl Fn(usize, i32) -> T) {
+        for (pass, results) in results.iter().enumerate() {
+            for (c, results) in results.iter().enumerate().take(self.stride.saturating_sub(column)) {
+                for (row, &result) in (first + ROWS * pass..self.count).zip(results) {
+                    if let Some(o) = self.out.get_mut(row * self.stride + column + c) {
+                        *o = cast(c, result);
+                    }
+                }
             }
         }
     }
@@ -243,6 +252,7 @@ pub(super) fn linear<T: Copy>(
 ) {
     let Ok(form) = bytemuck::try_cast_slice::<u8, u32>(form) else { return };
     let Some(mut products) = Products::new(form, layer.inputs, count, output) else { return };
+    let Some(mut table) = Table::new(out, count, layer.outputs()) else { return };
     let (mut rest, mut column) = (layer.weights, 0);
     while let Some((panel, behind)) = rest.split_at_checked(Layout::TwoLane.panel_bytes(layer.inputs)) {
         rest = behind;
@@ -250,14 +260,13 @@ pub(super) fn linear<T: Copy>(
         let Ok(&[bias0, bias1, high0, high1, factor0, factor1, low, high]) = bytemuck::try_cast_slice(header) else {
             return;
         };
-        let shape = (count, layer.outputs(), column);
         products.group([low as u32, high as u32]);
         let scales = [Scale::new(high0, factor0), Scale::new(high1, factor1)];
         if scales[0].is_fast() && scales[1].is_fast() {
-            place(products.panel(weights, [bias0, bias1], scales), out, shape, |_, v| cast(v));
+            table.place(products.panel(weights, [bias0, bias1], scales), column, |_, v| cast(v));
         } else {
             let sums = products.panel(weights, [bias0, bias1], [Scale::NONE; 2]);
-            place(sums, out, shape, |c, v| round(scales[c & 1], v));
+            table.place(sums, column, |c, v| round(scales[c & 1], v));
         }
         column += 2;
     }
