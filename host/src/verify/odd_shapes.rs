@@ -23,7 +23,7 @@ const SHAPES: [(EncoderSpec, bool); 14] = [
     (spec((8, 3, 8), (1, 1, 1), (1, 16), Pooling::MeanStd), true), // one token of width 1: constant
     (spec((16, 3, 4), (7, 24, 3), (2, 2), Pooling::MeanStd), true),
     (spec((15, 3, 3), (16, 64, 2), (1, 2), Pooling::Mean), true), // heads of 32, odd rows and tokens
-    (spec((24, 1, 4), (32, 96, 3), (1, 2), Pooling::Mean), true), // heads of 32, 36 tokens
+    (spec((24, 3, 4), (32, 96, 3), (1, 2), Pooling::Mean), true), // heads of 32, 36 tokens
     (spec((15, 1, 5), (25, 21, 3), (1, 3), Pooling::Grid2x2), false),
     (spec((28, 1, 4), (9, 30, 5), (2, 1), Pooling::Mean), false),
     (spec((9, 3, 3), (5, 13, 1), (1, 4), Pooling::MeanStd), false),
