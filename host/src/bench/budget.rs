@@ -6,8 +6,9 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Bytes at the end of the plan that may stay untouched: every region ends at a multiple of 16, and some have 16 bytes behind
-/// their rows that vector loads may read (device/src/plan.rs). Measured: 0 for most shapes, at most 48 (preset s, DSP kernels).
+/// Bytes at the end of the plan that may stay unwritten: padding that a product reads against zero weights and nobody needs
+/// to write. Measured: 0 but for preset s, whose 36 tokens the DSP kernel pads to 48 (48 bytes of probabilities) and whose
+/// last region on Helium ends at a multiple of 16 (8 bytes).
 const UNTOUCHED: u32 = 48;
 /// Preset that the bars are for.
 const BAR_PRESET: &str = "m";
