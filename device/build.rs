@@ -14,9 +14,10 @@ fn main() {
     for kernel in kernel_cfgs(&variable("TARGET"), &variable("CARGO_ENCODED_RUSTFLAGS")) {
         println!("cargo:rustc-cfg={kernel}");
     }
-    // 64-bit Arm has Advanced SIMD unless the target is a soft-float one.
+    // 64-bit Arm has Advanced SIMD unless the target is a soft-float one. Artifacts are little-endian in memory.
     let neon = variable("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "neon");
-    if variable("CARGO_CFG_TARGET_ARCH") == "aarch64" && neon {
+    let little = variable("CARGO_CFG_TARGET_ENDIAN") == "little";
+    if variable("CARGO_CFG_TARGET_ARCH") == "aarch64" && neon && little {
         println!("cargo:rustc-cfg=kernel_neon");
     }
 }

@@ -25,7 +25,7 @@ fn original(shape: &[u8; 8]) -> Option<Vec<u8>> {
         mlp_ratio: 1 + g % 3,
         pooling: Pooling::from_code(g / 3 % 3)?,
     };
-    let fill = [Fill::Random, Fill::Extreme, Fill::ExtremeNegative, Fill::OneHot][usize::from(h % 4)];
+    let fill = Fill::ALL[usize::from(h % 5)];
     let bytes = ArtifactDesc::synthetic(spec, fill, h.into()).write(|_| [0; 32]).ok()?;
     pack(&bytes, Layout::ALL[usize::from(h >> 2) % Layout::ALL.len()]).ok()
 }

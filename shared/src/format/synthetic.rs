@@ -18,6 +18,14 @@ pub enum Fill {
     ExtremeNegative,
     /// One non-zero weight a row.
     OneHot,
+    /// Random weights, and for every channel any factor from 2^-20 to 2: what kernels take by a shortcut and what they do not
+    /// lie side by side, some channels saturate and some vanish.
+    AnyFactor,
+}
+
+impl Fill {
+    /// All of them.
+    pub const ALL: [Fill; 5] = [Fill::Random, Fill::Extreme, Fill::ExtremeNegative, Fill::OneHot, Fill::AnyFactor];
 }
 
 impl ArtifactDesc {
@@ -68,20 +76,31 @@ impl Generator {
         Factor::new((m as u16).clamp(1 << 14, (1 << 15) - 1), t).unwrap_or(Factor::SMALLEST)
     }
 
+    /// Any factor with 6 ≤ t ≤ 26; the shortcut of rule 3 ends at 8 and 24.
+    fn any_factor(&mut self) -> Factor {
+        let m = (1 << 14) + self.stream.below(1 << 14);
+        Factor::new(m as u16, 6 + self.stream.below(21) as u8).unwrap_or(Factor::SMALLEST)
+    }
+
     /// A layer whose outputs have about the deviation `target` when its inputs have the deviation `input`.
     fn linear(&mut self, outputs: usize, inputs: usize, input: f32, top: i64, target: f32) -> LinearDesc {
         let limit = ACC_LIMIT as i64;
         // Uniform −64..=63 has a deviation of 37.
         let factor = match self.fill {
-            Fill::Random => Self::factor(target / (37.0 * input * libm::sqrtf(inputs as f32))),
+            Fill::Random | Fill::AnyFactor => Self::factor(target / (37.0 * input * libm::sqrtf(inputs as f32))),
             Fill::OneHot => Self::factor(target / (127.0 * input)),
             Fill::Extreme | Fill::ExtremeNegative => Self::factor(63.9),
         };
         let mut d = LinearDesc { bias: Vec::new(), factor: alloc::vec![factor; outputs], weights: Vec::new() };
         for j in 0..outputs {
             let start = d.weights.len();
+            if self.fill == Fill::AnyFactor {
+                d.factor[j] = self.any_factor();
+            }
             match self.fill {
-                Fill::Random => d.weights.extend((0..inputs).map(|_| (self.stream.below(128) as i32 - 64) as i8)),
+                Fill::Random | Fill::AnyFactor => {
+                    d.weights.extend((0..inputs).map(|_| (self.stream.below(128) as i32 - 64) as i8))
+                }
                 Fill::OneHot => d.weights.extend((0..inputs).map(|i| if i == j % inputs { 127 } else { 0 })),
                 Fill::Extreme | Fill::ExtremeNegative => {
                     let sign = if self.fill == Fill::Extreme { 1 } else { -1 };
@@ -99,7 +118,7 @@ impl Generator {
                 d.weights[i] = 0;
             }
             d.bias.push(match self.fill {
-                Fill::Random | Fill::OneHot => {
+                Fill::Random | Fill::OneHot | Fill::AnyFactor => {
                     (self.stream.below(2001) as i32 - 1000).clamp(-(room as i32), room as i32)
                 }
                 Fill::Extreme => room as i32,
@@ -111,7 +130,7 @@ impl Generator {
 
     fn position(&mut self) -> i16 {
         match self.fill {
-            Fill::Random | Fill::OneHot => (self.stream.below(2001) as i32 - 1000) as i16,
+            Fill::Random | Fill::OneHot | Fill::AnyFactor => (self.stream.below(2001) as i32 - 1000) as i16,
             Fill::Extreme => i16::MAX,
             Fill::ExtremeNegative => i16::MIN,
         }
@@ -130,13 +149,17 @@ impl Generator {
             .collect();
         BlockDesc {
             qkv: self.linear(3 * w, w, 25.0, 127, 35.0),
-            logits: if extreme {
-                Self::factor(63.9)
-            } else {
-                Self::factor(35.0 / (35.0 * 35.0 * libm::sqrtf(head_width as f32)))
+            logits: match self.fill {
+                Fill::Extreme | Fill::ExtremeNegative => Self::factor(63.9),
+                Fill::AnyFactor => self.any_factor(),
+                _ => Self::factor(35.0 / (35.0 * 35.0 * libm::sqrtf(head_width as f32))),
             },
             softmax,
-            values: if extreme { Self::factor(63.9) } else { Self::factor(2.0 / 32768.0) },
+            values: match self.fill {
+                Fill::Extreme | Fill::ExtremeNegative => Self::factor(63.9),
+                Fill::AnyFactor => self.any_factor(),
+                _ => Self::factor(2.0 / 32768.0),
+            },
             proj: self.linear(w, w, 20.0, 127, 800.0),
             fc1: self.linear(hidden, w, 25.0, 127, 35.0),
             gelu,
@@ -147,7 +170,7 @@ impl Generator {
     /// Ranges around ±5 and, where everything saturates, the narrowest.
     fn norm(&mut self) -> Option<NormRange> {
         NormRange::new(match self.fill {
-            Fill::Random | Fill::OneHot => 64 + self.stream.below(48) as u8,
+            Fill::Random | Fill::OneHot | Fill::AnyFactor => 64 + self.stream.below(48) as u8,
             Fill::Extreme | Fill::ExtremeNegative => 16,
         })
     }
@@ -160,6 +183,7 @@ impl Generator {
                 let bias = self.stream.below(2001) as i32 - 1000;
                 (bias.clamp(-bound, bound), Self::factor(8.0 / ((tokens << shift) as f32)))
             }
+            Fill::AnyFactor => (self.stream.below(2 * bound as u32) as i32 - bound, self.any_factor()),
             Fill::Extreme => (bound, Self::factor(63.9)),
             Fill::ExtremeNegative => (-bound, Self::factor(63.9)),
         }

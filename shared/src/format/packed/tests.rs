@@ -46,7 +46,7 @@ fn codes_and_names_are_distinct() {
 fn packing_changes_no_value() {
     let wide = EncoderSpec { image: 32, patch: 8, rank: 32, width: 64, heads: 2, ..ODD };
     for spec in [ODD, wide, EncoderSpec { width: 1, heads: 1, rank: 1, ..ODD }] {
-        for fill in [Fill::Random, Fill::Extreme, Fill::ExtremeNegative, Fill::OneHot] {
+        for fill in Fill::ALL {
             let bytes = ArtifactDesc::synthetic(spec, fill, 5).write(|_| [9; 32]).unwrap();
             let source = Artifact::parse(&bytes).unwrap();
             for layout in layouts() {
