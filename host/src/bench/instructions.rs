@@ -240,9 +240,10 @@ mod tests {
             assert!(m.embedding_equal, "{m:?}");
             assert_eq!(m.scratch_touched, m.scratch_bytes, "{m:?}");
             let sum = m.stages.front + m.stages.blocks.iter().sum::<u64>() + m.stages.head;
-            // Outside the stages: cutting the scratch, finding the blocks, the markers. 0.22 % of xs on a Cortex-M7.
+            // Stages are called one by one, the whole at once: cutting the scratch, finding the blocks and the markers differ,
+            // by 0.22 % of xs on a Cortex-M7 and by 61 instructions the other way on RV32IMAC.
             let (stages, whole) = (&m.stages, m.instructions);
-            assert!(sum <= whole && (whole - sum) * 200 < whole, "{stages:?} of {whole}");
+            assert!(sum.abs_diff(whole) * 200 < whole, "{stages:?} of {whole}");
             let profile = m.profile.unwrap();
             assert_eq!(profile.instructions, m.instructions);
             assert_eq!(profile.float_instructions, 0);
