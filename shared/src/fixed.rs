@@ -32,6 +32,12 @@ impl Factor {
         self.t
     }
 
+    /// m·2^(24−t), whose rounded high product with v is rule 3 ([`high_factor`]).
+    #[inline(always)]
+    pub const fn high(self) -> Option<i32> {
+        high_factor(self.m, self.t)
+    }
+
     /// Rule 3 before the clamp: one rounding, half up, of `v·m / 2^(8+t)`. Needs |v| ≤ 2^23 (the loader proves it).
     #[inline(always)]
     pub const fn scale(self, v: i32) -> i32 {
@@ -49,6 +55,14 @@ impl Factor {
     pub fn to_i16(self, v: i32) -> i16 {
         self.scale(v).clamp(i16::MIN as i32, i16::MAX as i32) as i16
     }
+}
+
+/// m·2^(24−t): rule 3 is one rounding, half up, of v·m / 2^(8+t), so it is the rounded high half of v times this (SMMULR,
+/// VRMULH). `None` where 24 − t is not in 0..=16, that is for factors below 2^-18 or of 1/2 and more: those take the rule as
+/// it is written.
+#[inline(always)]
+pub const fn high_factor(m: u16, t: u8) -> Option<i32> {
+    if t >= 8 && t <= 24 { Some((m as i32) << (24 - t)) } else { None }
 }
 
 /// Rule 3 before the clamp, on raw fields: q = ⌊v·m / 2^8⌋, (q + 2^(t−1)) >> t.

@@ -1,5 +1,7 @@
-//! What the suites share: the program under test.
+//! What the suites share: the program under test, and a small artifact.
 
+use ldae_shared::format::{ArtifactDesc, Fill};
+use ldae_shared::spec::{EncoderSpec, Pooling};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -31,4 +33,23 @@ pub fn ldae() -> PathBuf {
         .expect("cargo runs");
     assert!(status.success(), "the ldae program does not build");
     folder.join(format!("ldae{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// An artifact of a small odd shape with random weights: fifteen pixels a side, width 14, two blocks.
+///
+/// # Panics
+/// When the writer refuses it.
+pub fn odd_artifact(pooling: Pooling) -> Vec<u8> {
+    let spec = EncoderSpec {
+        image: 15,
+        channels: 3,
+        patch: 5,
+        rank: 11,
+        width: 14,
+        depth: 2,
+        heads: 2,
+        mlp_ratio: 3,
+        pooling,
+    };
+    ArtifactDesc::synthetic(spec, Fill::Random, 5).write(|_| [0; 32]).expect("synthetic artifacts are valid")
 }

@@ -1,8 +1,9 @@
 //! `ldae verify --device serial:PORT` over a pseudo-terminal, with the `std` twin of the firmware at its other end.
 #![cfg(target_os = "linux")] // /proc tells when the port is open
 
-use ldae_shared::format::{Artifact, ArtifactDesc, Fill, reseal};
-use ldae_shared::spec::{EncoderSpec, Pooling};
+use ldae_shared::format::{Artifact, reseal};
+use ldae_shared::spec::Pooling;
+use ldae_tests::odd_artifact;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,18 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 fn artifact() -> Vec<u8> {
-    let spec = EncoderSpec {
-        image: 15,
-        channels: 3,
-        patch: 5,
-        rank: 11,
-        width: 14,
-        depth: 2,
-        heads: 2,
-        mlp_ratio: 3,
-        pooling: Pooling::MeanStd,
-    };
-    ArtifactDesc::synthetic(spec, Fill::Random, 5).write(|_| [0; 32]).unwrap()
+    odd_artifact(Pooling::MeanStd)
 }
 
 /// The same with the last weight of the last block changed.

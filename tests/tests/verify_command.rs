@@ -1,7 +1,7 @@
 //! `ldae verify` as a user runs it: exit status, what it prints, what it says when it cannot run.
 
-use ldae_shared::format::{ArtifactDesc, Fill};
-use ldae_shared::spec::{EncoderSpec, Pooling};
+use ldae_shared::spec::Pooling;
+use ldae_tests::odd_artifact;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,18 +15,7 @@ impl Bench {
     /// A folder with `encoder.ldae`: a small odd shape with random weights.
     fn new() -> Self {
         let bench = Bench { folder: tempfile::tempdir().unwrap(), program: ldae_tests::ldae() };
-        let spec = EncoderSpec {
-            image: 15,
-            channels: 3,
-            patch: 5,
-            rank: 11,
-            width: 14,
-            depth: 2,
-            heads: 2,
-            mlp_ratio: 3,
-            pooling: Pooling::Grid2x2,
-        };
-        let bytes = ArtifactDesc::synthetic(spec, Fill::Random, 5).write(|_| [0; 32]).unwrap();
+        let bytes = odd_artifact(Pooling::Grid2x2);
         fs::write(bench.path("encoder.ldae"), bytes).unwrap();
         bench
     }

@@ -6,7 +6,7 @@
 //! * [`gallery`]: learns classes from a few pictures, classifies others.
 //! * [`serial`]: answers `ldae verify --device serial:PORT` with the artifact in flash.
 //! * [`parity`]: answers `ldae verify`: runs the pictures it is sent and reports a CRC-32 per tap.
-//! * [`measure`]: answers `ldae bench --device`: marks stages for the instruction counter, measures scratch and stack.
+//! * [`measure`]: answers `ldae bench --device`: marks stages for the instruction counter (`marker`), measures scratch and stack.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -17,6 +17,8 @@ pub mod console;
 pub mod cortex_m;
 pub mod embed;
 pub mod gallery;
+#[cfg(any(target_arch = "arm", target_arch = "riscv32"))]
+pub mod marker;
 pub mod measure;
 pub mod parity;
 #[cfg(feature = "semihosting")]

@@ -1,8 +1,6 @@
 //! What is particular to the board: the name of the core, the place of the artifact, and traps that end the run.
 #![no_std]
 
-use core::arch::asm;
-use ldae_example_app::measure::{Board, Stage};
 use ldae_example_app::parity::Memory;
 use riscv::register::{mcause, mepc, misa, mtval};
 use semihosting::{eprintln, process};
@@ -29,31 +27,6 @@ pub fn artifact(bytes: usize) -> Option<&'static [u8]> {
 /// Buffers for any preset that fits in 4 MB of RAM; codes for 4·2048 components, the widest format with 2×2 pooling.
 pub fn memory() -> Memory<'static> {
     ldae_example_app::memory!(scratch: 2 << 20, pixels: 1 << 20, codes: 8192, taps: 4096)
-}
-
-/// What the measuring program needs to know of the board.
-pub fn board() -> Board<'static, impl Fn(Stage)> {
-    unsafe extern "C" {
-        /// End of the statics (linker script).
-        static __sheap: u8;
-    }
-    let stack_end = &raw const __sheap as usize;
-    Board { core: core_name(), mark, stack_end }
-}
-
-/// Executes the marker of a stage; see tools/insn-counter/src/marker.rs. A load of register zero is a NOP.
-#[inline(always)]
-pub fn mark(stage: Stage) {
-    // SAFETY: these instructions have no effect.
-    unsafe {
-        match stage {
-            Stage::Outside => asm!("lui x0, 0xDAE0"),
-            Stage::Embed => asm!("lui x0, 0xDAE1"),
-            Stage::Front => asm!("lui x0, 0xDAE2"),
-            Stage::Block => asm!("lui x0, 0xDAE3"),
-            Stage::Head => asm!("lui x0, 0xDAE4"),
-        }
-    }
 }
 
 #[unsafe(export_name = "ExceptionHandler")]

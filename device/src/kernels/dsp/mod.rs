@@ -175,8 +175,7 @@ fn by_the_rule<T: Output>(x: Input<'_>, layer: &Linear<'_>, channels: core::ops:
 
 /// The header of keys or values: no bias, one factor. `None` without a high factor.
 fn shared_header(factor: Factor) -> Option<[i32; 12]> {
-    let t = factor.t();
-    let high = if (8..=24).contains(&t) { i32::from(factor.m()) << (24 - t) } else { return None };
+    let high = factor.high()?;
     Some([0, 0, 0, 0, high, high, high, high, 0, 0, 0, 0])
 }
 

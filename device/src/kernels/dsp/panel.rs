@@ -41,6 +41,28 @@ unsafe extern "C" {
     pub(super) fn ldae_dsp_panel_i16(call: *mut Call);
 }
 
+/// Sixteen inputs of two rows times four channels.
+macro_rules! sixteen_inputs {
+    () => {
+        r#"
+ .rept 8
+ ldrd r12,lr,[r1],#8
+ ldrd r10,r11,[r0],#8
+ smlad r2,r10,r12,r2
+ smlad r6,r11,r12,r6
+ sxtb16 r12,r12
+ smlad r4,r10,lr,r4
+ smlad r8,r11,lr,r8
+ sxtb16 lr,lr
+ smlad r3,r10,r12,r3
+ smlad r7,r11,r12,r7
+ smlad r5,r10,lr,r5
+ smlad r9,r11,lr,r9
+ .endr
+"#
+    };
+}
+
 // The architecture is named because Armv8-M triples have no DSP instructions and link-time optimisation forgets the processor.
 // Stack: 0 body, 4 end of body, 8 header, 12 out, 16 pairs left, 20 call, 24 panels left, 28 odd k16, 32 stride.
 // r2 r4 (row 0) and r6 r8 (row 1): 256·S1 + S0 of channels (0, 1) and (2, 3); r3 r5, r7 r9: S0 of the same.
@@ -98,35 +120,11 @@ macro_rules! panel {
  cmp lr,#0
  bne 4f
 3:
- .rept 8
- ldrd r12,lr,[r1],#8
- ldrd r10,r11,[r0],#8
- smlad r2,r10,r12,r2
- smlad r6,r11,r12,r6
- sxtb16 r12,r12
- smlad r4,r10,lr,r4
- smlad r8,r11,lr,r8
- sxtb16 lr,lr
- smlad r3,r10,r12,r3
- smlad r7,r11,r12,r7
- smlad r5,r10,lr,r5
- smlad r9,r11,lr,r9
- .endr
-4:
- .rept 8
- ldrd r12,lr,[r1],#8
- ldrd r10,r11,[r0],#8
- smlad r2,r10,r12,r2
- smlad r6,r11,r12,r6
- sxtb16 r12,r12
- smlad r4,r10,lr,r4
- smlad r8,r11,lr,r8
- sxtb16 lr,lr
- smlad r3,r10,r12,r3
- smlad r7,r11,r12,r7
- smlad r5,r10,lr,r5
- smlad r9,r11,lr,r9
- .endr
+"#,
+                sixteen_inputs!(),
+                "4:\n",
+                sixteen_inputs!(),
+                r#"
  ldr r12,[sp,#4]
  cmp r1,r12
  bne 3b

@@ -5,7 +5,7 @@
 use super::super::portable::Portable;
 use super::Kernel;
 use core::arch::asm;
-use ldae_shared::fixed::{NormToken, row_reciprocal};
+use ldae_shared::fixed::{Factor, NormToken, row_reciprocal};
 use ldae_shared::format::Block;
 
 /// One instruction of registers only.
@@ -137,9 +137,8 @@ pub(super) fn sums(row: &[i16]) -> (i32, u64) {
 }
 
 pub(super) fn normalise(row: &[i16], token: NormToken, out: &mut [i8]) {
-    let high = match token.factor {
-        Some(f) if (8..=24).contains(&f.t()) => i32::from(f.m()) << (24 - f.t()),
-        _ => return Portable::normalise(row, token, out),
+    let Some(high) = token.factor.and_then(Factor::high) else {
+        return Portable::normalise(row, token, out);
     };
     let (groups, rest) = row.as_chunks::<4>();
     let (outs, last) = out.as_chunks_mut::<4>();
@@ -170,9 +169,9 @@ fn normalise_row<const SECOND: usize>(row: &[i16], token: NormToken, groups: &mu
         let y = |k: usize| u32::from(x.get(k).map_or(0, |&x| i16::from(token.apply(x))) as u16);
         [y(0) | y(2) << 16, y(1) | y(3) << 16]
     };
-    match token.factor {
-        Some(f) if (8..=24).contains(&f.t()) => {
-            let (high, negative) = (i32::from(f.m()) << (24 - f.t()), -token.mean128);
+    match token.factor.and_then(Factor::high) {
+        Some(high) => {
+            let negative = -token.mean128;
             for (x, group) in whole.iter().zip(groups.iter_mut()) {
                 let (a, b) = (halves([x[0], x[1]]), halves([x[2], x[3]]));
                 let y = |v: i32| high_product(v, high);
@@ -182,7 +181,7 @@ fn normalise_row<const SECOND: usize>(row: &[i16], token: NormToken, groups: &mu
                 put(group, [even, odd].map(|[p, q]| symmetric_halves(pack_halves(p, q))));
             }
         }
-        _ => whole.iter().zip(groups.iter_mut()).for_each(|(x, group)| put(group, by_the_rule(x))),
+        None => whole.iter().zip(groups.iter_mut()).for_each(|(x, group)| put(group, by_the_rule(x))),
     }
     if let (false, Some(group)) = (rest.is_empty(), groups.get_mut(whole.len())) {
         put(group, by_the_rule(rest));

@@ -72,9 +72,8 @@ pub(super) fn store_values(rows: &[i8], first: usize, head: HeadShape, values: &
 
 /// The header of keys or values: no bias, one factor.
 fn header(factor: Factor) -> [i32; 12] {
-    let (m, t) = (i32::from(factor.m()), factor.t());
-    let high = if (8..=24).contains(&t) { m << (24 - t) } else { 0 };
-    let plain = m << 16 | i32::from(t);
+    let high = factor.high().unwrap_or(0);
+    let plain = i32::from(factor.m()) << 16 | i32::from(factor.t());
     [0, 0, 0, 0, high, high, high, high, plain, plain, plain, plain]
 }
 

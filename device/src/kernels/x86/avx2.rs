@@ -25,15 +25,7 @@ impl Isa for Avx2Bytes {
     const OFFSET: i32 = 0;
     const PANELS: usize = 1;
 
-    #[inline(always)]
-    unsafe fn splat(value: i32) -> Pair {
-        unsafe { [_mm256_set1_epi32(value); 2] }
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const u8) -> Pair {
-        unsafe { ymm::load(from) }
-    }
+    ymm::shared_lanes!();
 
     #[inline(always)]
     unsafe fn input(from: *const u8) -> [__m256i; 2] {
@@ -41,11 +33,6 @@ impl Isa for Avx2Bytes {
             let x = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
             [x, _mm256_abs_epi8(x)]
         }
-    }
-
-    #[inline(always)]
-    unsafe fn weights(from: *const u8) -> Pair {
-        unsafe { ymm::load(from) }
     }
 
     #[inline(always)]
@@ -67,31 +54,6 @@ impl Isa for Avx2Bytes {
     unsafe fn without_offset(a: Pair, b: Pair) -> Pair {
         let _ = b; // inputs are signed as they are
         a
-    }
-
-    #[inline(always)]
-    unsafe fn factors(m: Pair, t: Pair) -> Factors<Pair> {
-        unsafe { ymm::factors(m, t) }
-    }
-
-    #[inline(always)]
-    unsafe fn scale(v: Pair, f: Factors<Pair>) -> Pair {
-        unsafe { ymm::scale(v, f) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_i8(v: Pair, out: *mut i8, count: usize) {
-        unsafe { ymm::store_i8(v, out, count) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_i16(v: Pair, out: *mut i16, count: usize) {
-        unsafe { ymm::store_i16(v, out, count) }
-    }
-
-    #[inline(always)]
-    unsafe fn centred(from: *const i16, count: usize, mean128: Pair) -> Pair {
-        unsafe { ymm::centred(from, count, mean128) }
     }
 }
 

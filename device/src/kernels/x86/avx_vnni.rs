@@ -23,24 +23,11 @@ impl Isa for AvxVnni {
     const OFFSET: i32 = 128;
     const PANELS: usize = 1;
 
-    #[inline(always)]
-    unsafe fn splat(value: i32) -> Pair {
-        unsafe { [_mm256_set1_epi32(value); 2] }
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const u8) -> Pair {
-        unsafe { ymm::load(from) }
-    }
+    ymm::shared_lanes!();
 
     #[inline(always)]
     unsafe fn input(from: *const u8) -> __m256i {
         unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
-    }
-
-    #[inline(always)]
-    unsafe fn weights(from: *const u8) -> Pair {
-        unsafe { ymm::load(from) }
     }
 
     #[inline(always)]
@@ -58,30 +45,5 @@ impl Isa for AvxVnni {
         unsafe {
             [_mm256_sub_epi32(a[0], _mm256_slli_epi32::<7>(b[0])), _mm256_sub_epi32(a[1], _mm256_slli_epi32::<7>(b[1]))]
         }
-    }
-
-    #[inline(always)]
-    unsafe fn factors(m: Pair, t: Pair) -> Factors<Pair> {
-        unsafe { ymm::factors(m, t) }
-    }
-
-    #[inline(always)]
-    unsafe fn scale(v: Pair, f: Factors<Pair>) -> Pair {
-        unsafe { ymm::scale(v, f) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_i8(v: Pair, out: *mut i8, count: usize) {
-        unsafe { ymm::store_i8(v, out, count) }
-    }
-
-    #[inline(always)]
-    unsafe fn store_i16(v: Pair, out: *mut i16, count: usize) {
-        unsafe { ymm::store_i16(v, out, count) }
-    }
-
-    #[inline(always)]
-    unsafe fn centred(from: *const i16, count: usize, mean128: Pair) -> Pair {
-        unsafe { ymm::centred(from, count, mean128) }
     }
 }

@@ -100,3 +100,49 @@ unsafe fn centred_half(from: *const i16, mean128: __m256i) -> __m256i {
         _mm256_sub_epi32(_mm256_slli_epi32::<7>(x), mean128)
     }
 }
+
+/// The functions of [`crate::kernels::dot::Isa`] that do not depend on the product.
+macro_rules! shared_lanes {
+    () => {
+        #[inline(always)]
+        unsafe fn splat(value: i32) -> Pair {
+            unsafe { [_mm256_set1_epi32(value); 2] }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const u8) -> Pair {
+            unsafe { ymm::load(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn weights(from: *const u8) -> Pair {
+            unsafe { ymm::load(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn factors(m: Pair, t: Pair) -> Factors<Pair> {
+            unsafe { ymm::factors(m, t) }
+        }
+
+        #[inline(always)]
+        unsafe fn scale(v: Pair, f: Factors<Pair>) -> Pair {
+            unsafe { ymm::scale(v, f) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_i8(v: Pair, out: *mut i8, count: usize) {
+            unsafe { ymm::store_i8(v, out, count) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_i16(v: Pair, out: *mut i16, count: usize) {
+            unsafe { ymm::store_i16(v, out, count) }
+        }
+
+        #[inline(always)]
+        unsafe fn centred(from: *const i16, count: usize, mean128: Pair) -> Pair {
+            unsafe { ymm::centred(from, count, mean128) }
+        }
+    };
+}
+pub(super) use shared_lanes;

@@ -2,10 +2,10 @@
 #![no_std]
 #![no_main]
 
-use ldae_example_app::semihosted;
-use ldae_qemu_arm::{artifact, board, memory};
+use ldae_example_app::{marker, semihosted};
+use ldae_qemu_arm::{artifact, core_name, memory};
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    semihosted::measure(&board(), artifact, memory()).exit_process()
+    semihosted::measure(&marker::board(core_name()), artifact, memory()).exit_process()
 }

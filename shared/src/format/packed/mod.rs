@@ -20,7 +20,7 @@ pub use pack::{PackError, pack};
 
 use super::layout::{CHANNEL, pad4};
 use super::linear::Channel;
-use crate::fixed::Factor;
+use crate::fixed::{self, Factor};
 
 /// Most channels of a panel, over all layouts.
 pub(super) const MAX_CHANNELS: usize = 16;
@@ -229,11 +229,12 @@ impl PanelFacts {
     }
 }
 
-/// m·2^(24−t): rule 3 is one rounding, half up, of v·m / 2^(8+t), so it is the rounded high half of v times this
-/// (SMMULR, VRMULH). 0 where 24 − t is not in 0..=16, that is for factors below 2^-18 or of 1/2 and more: kernels take
-/// such panels by the plain rule.
+/// A channel's [`fixed::high_factor`], 0 where it has none.
 const fn high_factor(channel: Channel) -> i32 {
-    if channel.t >= 8 && channel.t <= 24 { (channel.m as i32) << (24 - channel.t) } else { 0 }
+    match fixed::high_factor(channel.m, channel.t) {
+        Some(high) => high,
+        None => 0,
+    }
 }
 
 /// m·2^16 + t.
