@@ -37,7 +37,7 @@ pub(super) fn properties(
 ) -> Vec<(&'static str, String)> {
     vec![
         ("ldae.format", FORMAT.to_owned()),
-        ("ldae.spec", spec_text(spec)),
+        ("ldae.spec", spec.to_string()),
         ("ldae.weights", form.name().to_owned()),
         ("ldae.artifact", facts.artifact.clone()),
         ("ldae.time_step", facts.time_step.to_string()),
@@ -45,22 +45,6 @@ pub(super) fn properties(
         ("ldae.vectors", encoded(vectors)),
         ("ldae.provenance", facts.provenance.clone()),
     ]
-}
-
-/// `image=32,channels=3,...`.
-fn spec_text(s: &EncoderSpec) -> String {
-    format!(
-        "image={},channels={},patch={},rank={},width={},depth={},heads={},mlp_ratio={},pooling={}",
-        s.image,
-        s.channels,
-        s.patch,
-        s.rank,
-        s.width,
-        s.depth,
-        s.heads,
-        s.mlp_ratio,
-        s.pooling.name()
-    )
 }
 
 /// One line for people: what must happen before the graph.
