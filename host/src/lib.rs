@@ -12,6 +12,7 @@ mod exp;
 pub mod export;
 pub mod inspect;
 pub mod model;
+pub mod onnx;
 pub mod pack;
 pub mod quantise;
 pub mod report;
