@@ -21,7 +21,8 @@ pub(super) fn strided(values: &[f32], rows: usize, columns: usize, stride: usize
 pub(super) fn product_strided(out: &mut [f32], stride: usize, a: Matrix<'_>, b: Matrix<'_>) {
     let (rows, columns) = (a.nrows(), b.ncols());
     let out = &mut out[..(rows - 1) * stride + columns];
-    let out = MatMut::from_row_major_slice_with_stride_mut(out, rows, columns, stride);
+    // Not `from_row_major_slice_with_stride_mut`: faer 0.24.4 gives it the strides of a column-major matrix.
+    let out = MatMut::from_column_major_slice_with_stride_mut(out, columns, rows, stride).transpose_mut();
     matmul(out, Accum::Replace, a, b, 1.0, Par::Seq);
 }
 
