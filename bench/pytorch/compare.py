@@ -44,7 +44,7 @@ class Torch:
         times = []
         for _ in range(steps):
             began = time.perf_counter()
-            float(self.trainer.step())
+            self.trainer.step().item()
             times.append(time.perf_counter() - began)
         return times
 
