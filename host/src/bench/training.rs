@@ -11,12 +11,12 @@ use crate::model::layout::Group;
 use crate::model::net::Frame;
 use crate::model::{ModelSpec, is_cpu, pca};
 use crate::train::batch::Batches;
-use crate::train::{DEFAULT_BATCH, TrainOptions};
 use crate::train::checkpoint::to_device;
 use crate::train::loss::LatentNoise;
 use crate::train::optimiser::{self, State, Update};
 use crate::train::step::mean_gradients;
 use crate::train::workers::Workers;
+use crate::train::{DEFAULT_BATCH, TrainOptions};
 use crate::{Error, Result};
 use burn::tensor::Device;
 use faer::linalg::matmul::matmul;
@@ -117,8 +117,7 @@ impl Bench {
         let config = options.resolve(&Dataset::of_pictures("random", split.clone()))?.0;
         let (spec, o) = (config.model_spec()?, &config.optimiser);
         let e = spec.encoder;
-        let grid =
-            PatchGrid::of(&e).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
+        let grid = PatchGrid::of(&e).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
         let pca = pca::fit(grid, e.rank.into(), split.len(), |i| split.image(i), PCA_PATCHES, o.seed)?;
         let threads = if is_cpu(&device) { threads } else { 1 };
         let frame = Frame::new(spec, &device);

@@ -96,7 +96,8 @@ fn paced(bench: &mut Bench) -> Result<Outcome> {
     }))?;
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|e| Error::new("cannot read how many steps to take").caused_by(e))?;
-        let count = line.trim().parse().map_err(|e| Error::new(format!("`{line}` is no number of steps")).caused_by(e))?;
+        let count =
+            line.trim().parse().map_err(|e| Error::new(format!("`{line}` is no number of steps")).caused_by(e))?;
         print(json!(bench.steps(count)))?;
     }
     Ok(Outcome::Passed)

@@ -1,7 +1,7 @@
 //! Which device trains: `auto` takes a GPU that is really there, else the CPU (Burn's flex backend).
 
-use crate::{Error, Result};
 pub use crate::model::is_cpu;
+use crate::{Error, Result};
 use burn::tensor::Device;
 
 /// Resolves `auto`, `cpu`, `cuda` or `cuda:i`.

@@ -139,7 +139,16 @@ impl BlockBackend for Flex {
         heads: usize,
     ) -> FloatTensor<Self> {
         let inputs = Inputs::new([
-            x, modulation, qkv_weight, qkv_bias, proj_weight, proj_bias, fc1_weight, fc1_bias, fc2_weight, fc2_bias,
+            x,
+            modulation,
+            qkv_weight,
+            qkv_bias,
+            proj_weight,
+            proj_bias,
+            fc1_weight,
+            fc1_bias,
+            fc2_weight,
+            fc2_bias,
         ]);
         inputs.forward(&inputs.shape(heads)).0
     }
@@ -189,9 +198,8 @@ impl<C: CheckpointStrategy> BlockBackend for Autodiff<Flex, C> {
         fc2_bias: FloatTensor<Self>,
         heads: usize,
     ) -> FloatTensor<Self> {
-        let tensors = [
-            x, modulation, qkv_weight, qkv_bias, proj_weight, proj_bias, fc1_weight, fc1_bias, fc2_weight, fc2_bias,
-        ];
+        let tensors =
+            [x, modulation, qkv_weight, qkv_bias, proj_weight, proj_bias, fc1_weight, fc1_bias, fc2_weight, fc2_bias];
         let nodes = tensors.each_ref().map(|t| t.node());
         let inputs = Inputs::new(tensors.map(|t| t.into_primitive()));
         let shape = inputs.shape(heads);

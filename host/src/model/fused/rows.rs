@@ -8,7 +8,7 @@ use multiversion::multiversion;
 
 const LANES: usize = 16;
 /// 2·sqrt(2/π): GELU in the tanh form is x·sigmoid(2u), u = sqrt(2/π)·(x + 0.044715·x³) ([`super::super::block::gelu_tanh`]).
-const GELU_LINEAR: f32 = 1.595_769_1;
+const GELU_LINEAR: f32 = 1.595_769;
 const GELU_CUBIC: f32 = 0.044_715 * GELU_LINEAR;
 
 /// Sum of `f(i)` over 0..n in lanes.

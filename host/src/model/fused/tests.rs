@@ -47,8 +47,17 @@ fn run(shape: [usize; 5], fused: bool) -> Vec<Vec<f32>> {
 #[test]
 fn the_fused_block_and_its_gradients_are_the_composed_ones() {
     const NAMES: [&str; 11] = [
-        "output", "x", "modulation", "qkv.weight", "qkv.bias", "proj.weight", "proj.bias", "fc1.weight", "fc1.bias",
-        "fc2.weight", "fc2.bias",
+        "output",
+        "x",
+        "modulation",
+        "qkv.weight",
+        "qkv.bias",
+        "proj.weight",
+        "proj.bias",
+        "fc1.weight",
+        "fc1.bias",
+        "fc2.weight",
+        "fc2.bias",
     ];
     for shape in SHAPES {
         let (ours, theirs) = (run(shape, true), run(shape, false));
