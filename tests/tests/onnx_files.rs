@@ -1,7 +1,7 @@
 //! Damaged and changed files of the real exporter: the ONNX loader refuses them or runs them, and never panics.
 //! (device/tests/tract.rs does the same for a small file of every operator.)
 
-use ldae_device::tract::{TractEncoder, TractError};
+use ldae_device::tract::TractEncoder;
 use std::fs;
 use std::process::Command;
 
@@ -49,18 +49,5 @@ fn damaged_exports_are_refused_or_run() {
         }
         println!("{} bytes: {ran} changed files ran, {refused} were refused", file.len());
         assert!(ran > 0 && refused > 0);
-    }
-}
-
-#[test]
-fn other_files_are_refused_in_words() {
-    for (bytes, part) in [
-        (&b""[..], "property ldae.format"),
-        (b"LDAE\x01\x00\x00\x00", "damaged at byte"),
-        (b"\x89PNG\r\n\x1a\n", "damaged at byte"),
-    ] {
-        let error = TractEncoder::new(bytes).unwrap_err();
-        assert!(error.to_string().contains(part), "{error}");
-        assert_ne!(error, TractError::Records);
     }
 }
