@@ -55,11 +55,24 @@ impl Standardiser {
     /// Standardises in place. Constant components of the training features become 0.
     pub fn apply(&self, features: &mut Features) {
         assert_eq!(features.dim(), self.mean.len(), "features of another embedding");
-        features.values_mut().par_chunks_mut(self.mean.len()).for_each(|row| {
-            for ((v, m), f) in row.iter_mut().zip(&self.mean).zip(&self.factor) {
-                *v = (*v - m) * f;
-            }
-        });
+        features.values_mut().par_chunks_mut(self.mean.len()).for_each(|row| self.apply_to(row));
+    }
+
+    /// Standardises one vector in place.
+    pub fn apply_to(&self, row: &mut [f32]) {
+        for ((v, m), f) in row.iter_mut().zip(&self.mean).zip(&self.factor) {
+            *v = (*v - m) * f;
+        }
+    }
+
+    /// Mean of each component.
+    pub fn means(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// Reciprocal deviation of each component, 0 for a constant one.
+    pub fn factors(&self) -> &[f32] {
+        &self.factor
     }
 }
 
