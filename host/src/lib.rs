@@ -11,6 +11,7 @@ pub mod eval;
 pub mod export;
 pub mod inspect;
 pub mod model;
+pub mod onnx;
 pub mod pack;
 pub mod quantise;
 pub mod report;

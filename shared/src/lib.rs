@@ -20,3 +20,6 @@ pub mod parity;
 pub mod patch;
 pub mod pca;
 pub mod spec;
+mod spec_text;
+
+pub use spec_text::SpecTextError;

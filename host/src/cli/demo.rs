@@ -10,7 +10,7 @@ use crate::error::Context;
 use crate::eval::comparison::{Request, compare};
 use crate::eval::evaluation::{Evaluation, Protocol};
 use crate::eval::subject::Subject;
-use crate::export::{self, Exported};
+use crate::export::{self, Exported, Files};
 use crate::run_dir::RunDir;
 use crate::train::checkpoint::{Checkpoint, Which};
 use crate::train::{self, Mode, TrainConfig, TrainOptions, TrainSummary};
@@ -162,7 +162,8 @@ fn export(run: &RunDir, config: &TrainConfig, dataset: &Dataset, out: &Output) -
         compare: COMPARE,
         facts: super::export::facts(config, &checkpoint),
     };
-    let exported = export::export(&weights, dataset, &options, &run.export().join("encoder.ldae"), out)?;
+    let files = Files { artifact: run.export().join("encoder.ldae"), onnx: None, onnx_int8: None };
+    let exported = export::export(&weights, dataset, &options, files, out)?;
     export::save_quality(&exported)?;
     Ok(exported)
 }

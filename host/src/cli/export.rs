@@ -2,7 +2,7 @@
 
 use super::{Outcome, Output};
 use crate::data;
-use crate::export::{self, Options};
+use crate::export::{self, Files, Options};
 use crate::run_dir::RunDir;
 use crate::train::TrainConfig;
 use crate::train::checkpoint::{Checkpoint, Which};
@@ -18,6 +18,12 @@ pub struct Args {
     /// Where to write the artifact. Default: RUN/export/encoder.ldae.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Also write the float encoder as ONNX. Without FILE: RUN/export/encoder.onnx.
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    onnx: Option<Option<PathBuf>>,
+    /// Also write an ONNX file with the artifact's integer weights. Without FILE: RUN/export/encoder-int8.onnx.
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    onnx_int8: Option<Option<PathBuf>>,
     /// Calibration and comparison pictures. Default: the run's own data.
     #[arg(long)]
     data: Option<String>,
@@ -66,8 +72,13 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         compare: args.compare as usize,
         facts: facts(&config, &checkpoint),
     };
-    let path = args.out.unwrap_or_else(|| run.export().join("encoder.ldae"));
-    let exported = export::export(&weights, &dataset, &options, &path, out)?;
+    let place = |given: Option<PathBuf>, name: &str| given.unwrap_or_else(|| run.export().join(name));
+    let files = Files {
+        artifact: place(args.out, "encoder.ldae"),
+        onnx: args.onnx.map(|given| place(given, "encoder.onnx")),
+        onnx_int8: args.onnx_int8.map(|given| place(given, "encoder-int8.onnx")),
+    };
+    let exported = export::export(&weights, &dataset, &options, files, out)?;
     export::save_quality(&exported)?;
     let passed = exported.quality.as_ref().is_none_or(|q| q.passed);
     out.facts(&exported, &exported);

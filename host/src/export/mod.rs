@@ -2,20 +2,22 @@
 //!
 //! The file is written only when all of that succeeded; the quality report stands beside it.
 
+mod onnx;
 mod quality;
 mod vectors;
 
+pub use onnx::OnnxFile;
 pub use quality::QualityReport;
 
 use crate::cli::Output;
 use crate::data::Dataset;
-use crate::digest::sha256_hex;
+use crate::digest::{hex, sha256_hex};
 use crate::error::Context;
 use crate::model::Weights;
 use crate::quantise::{FloatEncoder, LayerNoise, MIN_PICTURES, calibrate, quantise};
 use crate::{Error, Result, atomic};
 use half::f16;
-use ldae_shared::format::ArtifactDesc;
+use ldae_shared::format::{Artifact, ArtifactDesc};
 use ldae_shared::spec::{EncoderSpec, Pooling};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -38,6 +40,17 @@ pub struct Options {
     pub facts: Vec<(String, String)>,
 }
 
+/// Where to write.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The artifact, `.ldae`.
+    pub artifact: PathBuf,
+    /// The float encoder as ONNX, if wanted.
+    pub onnx: Option<PathBuf>,
+    /// The encoder with the artifact's integer weights as ONNX, if wanted.
+    pub onnx_int8: Option<PathBuf>,
+}
+
 /// What was exported.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exported {
@@ -51,16 +64,18 @@ pub struct Exported {
     pub calibration_pictures: usize,
     /// Test vectors inside.
     pub vectors: usize,
+    /// The same encoder as ONNX.
+    pub onnx: Vec<OnnxFile>,
     /// Quality against float, if pictures were compared.
     pub quality: Option<QualityReport>,
 }
 
-/// Exports `weights` to `path`; `dataset` supplies calibration (training split) and comparison pictures (held out).
+/// Exports `weights` to `files`; `dataset` supplies calibration (training split) and comparison pictures (held out).
 ///
 /// # Errors
 /// The weights do not quantise, the pictures have another shape, or the file cannot be written.
-pub fn export(weights: &Weights, dataset: &Dataset, options: &Options, path: &Path, out: &Output) -> Result<Exported> {
-    let float = FloatEncoder::fold(weights, options.t, options.pooling)?;
+pub fn export(weights: &Weights, dataset: &Dataset, options: &Options, files: Files, out: &Output) -> Result<Exported> {
+    let plain = FloatEncoder::fold(weights, options.t, options.pooling)?;
     let pictures = dataset.train.limit(options.calibration);
     if pictures.len() < MIN_PICTURES {
         out.warn(format!(
@@ -68,35 +83,52 @@ pub fn export(weights: &Weights, dataset: &Dataset, options: &Options, path: &Pa
             pictures.len()
         ));
     }
-    let float = float.equalised(&pictures);
+    let float = plain.equalised(&pictures);
     let statistics = calibrate(&float, &pictures, out)?;
-    let (mut desc, layers) = quantise(&float, &statistics, &pictures, out)?;
+    let mut quantised = quantise(&float, &statistics, &pictures, out)?;
+    let desc = &mut quantised.desc;
     desc.pca_basis = pca_basis(weights, &float.spec);
     desc.provenance = provenance(dataset, options, pictures.len());
-    desc.vectors = vectors::make(&desc, options.vectors)?;
-    let bytes = write(&desc)?;
+    desc.vectors = vectors::make(desc, options.vectors)?;
+    let bytes = write(desc)?;
+    let identity = identity(&bytes)?;
+    let onnx = onnx::make(&files, (&plain, &float), &statistics, &quantised, &identity)?;
     let quality = (options.compare > 0)
-        .then(|| quality::measure(weights, &bytes, dataset, options, (&statistics, layers), out))
+        .then(|| quality::measure(weights, &bytes, dataset, options, (&statistics, quantised.noise), out))
         .transpose()?;
-    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).context(|| format!("cannot create {}", folder.display()))?;
+    for path in std::iter::once(&*files.artifact).chain(onnx.iter().map(onnx::Pending::path)) {
+        make_folder_of(path)?;
     }
-    atomic::write(path, &bytes)?;
+    atomic::write(&files.artifact, &bytes)?;
     let sha256 = sha256_hex(&bytes);
     Ok(Exported {
-        path: path.to_owned(),
+        path: files.artifact,
         bytes: bytes.len(),
         sha256,
         calibration_pictures: pictures.len(),
-        vectors: desc.vectors.len(),
+        vectors: quantised.desc.vectors.len(),
+        onnx: onnx.into_iter().map(onnx::Pending::write).collect::<Result<_>>()?,
         quality,
     })
+}
+
+fn make_folder_of(path: &Path) -> Result<()> {
+    match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(folder) => std::fs::create_dir_all(folder).context(|| format!("cannot create {}", folder.display())),
+        None => Ok(()),
+    }
 }
 
 /// The file, with the SHA-256 identity of its contents.
 fn write(desc: &ArtifactDesc) -> Result<Vec<u8>> {
     desc.write(|body| Sha256::digest(body).into())
         .map_err(|e| Error::new("the quantised encoder cannot be written").caused_by(e))
+}
+
+/// Identity of an artifact, 64 hexadecimal digits.
+fn identity(artifact: &[u8]) -> Result<String> {
+    let parsed = Artifact::parse_anywhere(artifact).context(|| "the artifact that was written cannot be read")?;
+    Ok(hex(&parsed.identity()))
 }
 
 /// V_K [K, P], the mean patch [P] and the scale as f16: enough to show what the latents see.
@@ -138,6 +170,9 @@ impl std::fmt::Display for Exported {
         writeln!(f, "{}", self.path.display())?;
         writeln!(f, "  {} bytes, sha256 {}", self.bytes, self.sha256)?;
         writeln!(f, "  calibrated on {} pictures, {} test vectors inside", self.calibration_pictures, self.vectors)?;
+        for file in &self.onnx {
+            writeln!(f, "{file}")?;
+        }
         match &self.quality {
             Some(q) => write!(f, "{q}"),
             None => write!(f, "  quality against float: not measured (--compare 0)"),

@@ -7,6 +7,7 @@ use super::{Dense, FloatBlock, FloatEncoder};
 use ldae_device::{BlockStage, TapId};
 use ldae_shared::fixed::{Factor, NormRange};
 use ldae_shared::format::{ArtifactDesc, BlockDesc, LinearDesc};
+use ldae_shared::spec::EncoderSpec;
 
 /// Standard deviations of one code of the embedding: i8 over ±5 (rule 9).
 pub(super) const EMBEDDING_SCALE: f64 = 5.0 / 127.0;
@@ -45,7 +46,52 @@ pub(super) struct BlockScales {
     pub gelu_offset: i32,
 }
 
+/// What the codes around a linear layer are worth.
+pub(super) struct LayerCodes {
+    /// Value of one input code.
+    pub input: f64,
+    /// Value of one output code, per output.
+    pub output: Vec<f64>,
+}
+
+/// [`LayerCodes`] of a block.
+pub(super) struct BlockCodes {
+    pub qkv: LayerCodes,
+    pub proj: LayerCodes,
+    pub fc1: LayerCodes,
+    pub fc2: LayerCodes,
+}
+
+impl BlockScales {
+    /// Codes around the linear layers; those of proj and fc2 go to the stream.
+    pub(super) fn layers(&self, s: &EncoderSpec, stream: f64) -> BlockCodes {
+        let (w, hidden) = (usize::from(s.width), s.hidden() as usize);
+        let [norm1, norm2] = self.norms.map(norm_scale);
+        BlockCodes {
+            qkv: LayerCodes { input: norm1, output: [self.q, self.k, self.v].map(|scale| vec![scale; w]).concat() },
+            proj: LayerCodes { input: self.attention, output: vec![stream; w] },
+            fc1: LayerCodes { input: norm2, output: vec![self.fc1; hidden] },
+            fc2: LayerCodes { input: self.gelu, output: vec![stream; w] },
+        }
+    }
+}
+
 impl Scales {
+    /// Codes around the projection: the input is a centred byte i of the pixel value (i + 0.5)/127.5.
+    pub(super) fn project(&self) -> LayerCodes {
+        LayerCodes { input: 1.0 / 127.5, output: self.latents.clone() }
+    }
+
+    /// Codes around the embedding, whose columns absorb the scales of the latents ([`Scales::embed_of_codes`]).
+    pub(super) fn embed(&self, s: &EncoderSpec) -> LayerCodes {
+        LayerCodes { input: 1.0, output: vec![self.stream; s.width.into()] }
+    }
+
+    /// The embedding as a layer on codes of latents.
+    pub(super) fn embed_of_codes(&self, embed: &Dense) -> Dense {
+        scaled_columns(embed, &self.latents)
+    }
+
     /// Ranges from the statistics; the stream is coarsened where a factor would exceed rule 3.
     pub(super) fn choose(encoder: &FloatEncoder, statistics: &Statistics) -> Self {
         let s = &encoder.spec;
@@ -116,24 +162,17 @@ fn scaled_columns(dense: &Dense, scales: &[f64]) -> Dense {
 /// The artifact without head, provenance and vectors.
 pub(super) fn build(encoder: &FloatEncoder, statistics: &Statistics, scales: &Scales) -> ArtifactDesc {
     let s = encoder.spec;
-    let stream = |_| scales.stream;
-    let project = Quantise {
-        dense: &encoder.project,
-        scale_in: 1.0 / 127.5, // pixel value (i + 0.5)/127.5 of the centred byte i
-        scale_out: &|k| scales.latents[k],
-        offset: 0.5,
-        top: 128,
+    let quantised = |dense: &Dense, codes: &LayerCodes, offset: f64, top: i64| {
+        Quantise { dense, scale_in: codes.input, scale_out: &|j| codes.output[j], offset, top }.run()
     };
-    let embed = scaled_columns(&encoder.embed, &scales.latents);
-    let embed = Quantise { dense: &embed, scale_in: 1.0, scale_out: &stream, offset: 0.0, top: 127 };
     let position = |p: &f32| (f64::from(*p) / scales.stream).round().clamp(-32768.0, 32767.0) as i16;
     let blocks = encoder.blocks.iter().zip(&scales.blocks).map(|(b, bs)| block(&s, b, bs, scales.stream)).collect();
     ArtifactDesc {
         spec: s,
         time_step: encoder.time_step,
         resize: 1,
-        project: project.run(),
-        embed: embed.run(),
+        project: quantised(&encoder.project, &scales.project(), 0.5, 128),
+        embed: quantised(&scales.embed_of_codes(&encoder.embed), &scales.embed(&s), 0.0, 127),
         positions: encoder.positions.iter().map(position).collect(),
         blocks,
         head: head(statistics),
@@ -145,27 +184,21 @@ pub(super) fn build(encoder: &FloatEncoder, statistics: &Statistics, scales: &Sc
     }
 }
 
-fn block(s: &ldae_shared::spec::EncoderSpec, b: &FloatBlock, scales: &BlockScales, stream: f64) -> BlockDesc {
-    let w = s.width as usize;
-    let run = |dense: &Dense, scale_in: f64, scale_out: &dyn Fn(usize) -> f64, offset: f64| -> LinearDesc {
-        Quantise { dense, scale_in, scale_out, offset, top: 127 }.run()
+fn block(s: &EncoderSpec, b: &FloatBlock, scales: &BlockScales, stream: f64) -> BlockDesc {
+    let run = |dense: &Dense, codes: &LayerCodes, offset: f64| -> LinearDesc {
+        Quantise { dense, scale_in: codes.input, scale_out: &|j| codes.output[j], offset, top: 127 }.run()
     };
-    let qkv = |j: usize| match j / w {
-        0 => scales.q,
-        1 => scales.k,
-        _ => scales.v,
-    };
+    let codes = scales.layers(s, stream);
     let inner = scales.q * scales.k / f64::from(s.head_width()).sqrt();
-    let [norm1, norm2] = scales.norms.map(norm_scale);
     BlockDesc {
-        qkv: run(&b.qkv, norm1, &qkv, 0.0),
+        qkv: run(&b.qkv, &codes.qkv, 0.0),
         logits: nearest(inner / scales.logits),
         softmax: softmax_table(scales.logits),
         values: nearest(scales.v / 32768.0 / scales.attention),
-        proj: run(&b.proj, scales.attention, &|_| stream, 0.0),
-        fc1: run(&shifted(&b.fc1, scales.fc1 * scales.fc1_zero), norm2, &|_| scales.fc1, 0.0),
+        proj: run(&b.proj, &codes.proj, 0.0),
+        fc1: run(&shifted(&b.fc1, scales.fc1 * scales.fc1_zero), &codes.fc1, 0.0),
         gelu: gelu_table(scales),
-        fc2: run(&b.fc2, scales.gelu, &|_| stream, f64::from(scales.gelu_offset)),
+        fc2: run(&b.fc2, &codes.fc2, f64::from(scales.gelu_offset)),
     }
 }
 

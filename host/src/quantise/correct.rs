@@ -20,17 +20,22 @@ use rayon::prelude::*;
 /// Pictures whose layer noise is reported: enough for a tenth of a decibel.
 const NOISE_PICTURES: usize = 64;
 
-/// Quantises `encoder` with ranges from `statistics`, measured on the same `pictures`. Returns the artifact without
-/// provenance and vectors, and the signal-to-noise ratio of every stage.
+/// A quantised encoder.
+#[derive(Clone, Debug)]
+pub struct Quantised {
+    /// The artifact without provenance and vectors.
+    pub desc: ArtifactDesc,
+    /// Signal-to-noise ratio of every stage.
+    pub noise: Vec<LayerNoise>,
+    /// What its codes are worth.
+    pub(super) scales: Scales,
+}
+
+/// Quantises `encoder` with ranges from `statistics`, measured on the same `pictures`.
 ///
 /// # Errors
 /// Pictures that the encoder refuses, or a shape that cannot be written.
-pub fn quantise(
-    encoder: &FloatEncoder,
-    statistics: &Statistics,
-    pictures: &Split,
-    out: &Output,
-) -> Result<(ArtifactDesc, Vec<LayerNoise>)> {
+pub fn quantise(encoder: &FloatEncoder, statistics: &Statistics, pictures: &Split, out: &Output) -> Result<Quantised> {
     let scales = Scales::choose(encoder, statistics);
     let mut desc = build(encoder, statistics, &scales);
     let depth = encoder.spec.depth;
@@ -85,7 +90,7 @@ pub fn quantise(
     bar.inc(1);
     bar.finish_and_clear();
     let noise = measure(encoder, &desc, &scales, pictures, NOISE_PICTURES)?;
-    Ok((desc, noise))
+    Ok(Quantised { desc, noise, scales })
 }
 
 /// What the steps share.

@@ -14,6 +14,11 @@ pub(super) fn value(f: Factor) -> f64 {
     f64::from(f.m()) / f64::powi(2.0, 8 + i32::from(f.t()))
 }
 
+/// True for the largest factor that the writer uses: what a row wants may be larger.
+pub(super) fn is_capped(f: Factor) -> bool {
+    value(f) >= MAX_FACTOR * (1.0 - 1.0 / 8192.0)
+}
+
 /// The smallest factor that is at least `f` (clamped to rule 3's range), so that a scale derived back from it never
 /// makes a weight exceed 127.
 pub(super) fn at_least(f: f64) -> Factor {
@@ -75,7 +80,7 @@ impl Quantise<'_> {
             // The scale that the factor stands for: ≥ `scale`, unless the factor is at its cap. A capped row saturates its
             // output whatever its weights' size, so those are made smaller then, and the bias keeps what fits.
             let exact = value(factor) * scale_out / self.scale_in;
-            let capped = value(factor) >= MAX_FACTOR * (1.0 - 1.0 / 8192.0);
+            let capped = is_capped(factor);
             let divisor = if capped { exact.max(scale) } else { exact };
             let weights: Vec<i8> =
                 row.iter().map(|&w| (f64::from(w) / divisor).round().clamp(-127.0, 127.0) as i8).collect();

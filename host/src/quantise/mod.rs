@@ -18,10 +18,12 @@ mod layers;
 mod range;
 #[cfg(test)]
 mod tests;
+mod weight_only;
 
 pub use calibrate::{MIN_PICTURES, Statistics, calibrate};
 pub(crate) use correct::aligned;
-pub use correct::quantise;
+pub use correct::{Quantised, quantise};
 pub use dense::Dense;
 pub use float::{FloatBlock, FloatEncoder};
 pub use layers::LayerNoise;
+pub use weight_only::{Int8Block, Int8Dense, WeightOnly};

@@ -58,7 +58,7 @@ fn both(pooling: Pooling) -> (Vec<Vec<f32>>, Vec<Vec<f32>>, Vec<LayerNoise>) {
     let same = float.tokens(split.image(0)).iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-3);
     assert!(same, "equalisation changes nothing but rounding");
     let statistics = calibrate(&float, &split, &out).expect("finite");
-    let (desc, noise) = quantise(&float, &statistics, &split, &out).expect("quantisable");
+    let Quantised { desc, noise, .. } = quantise(&float, &statistics, &split, &out).expect("quantisable");
     let bytes = desc.write(|_| [0; 32]).expect("valid");
     let encoder = Encoder::portable(Artifact::parse(&bytes).expect("valid"));
     let (mut floats, mut codes) = (Vec::new(), Vec::new());
@@ -117,7 +117,7 @@ fn keys_and_values_have_the_float_means_in_every_head() {
     let float = FloatEncoder::fold(&weights(&split, Pooling::Mean), 10, Pooling::Mean).expect("complete weights");
     let out = Output::new(true);
     let statistics = calibrate(&float, &split, &out).expect("finite");
-    let (desc, _) = quantise(&float, &statistics, &split, &out).expect("quantisable");
+    let Quantised { desc, .. } = quantise(&float, &statistics, &split, &out).expect("quantisable");
     let scales = build::Scales::choose(&float, &statistics);
     let bytes = desc.write(|_| [0; 32]).expect("valid");
     let encoder = Encoder::new(&bytes).expect("valid");
@@ -154,7 +154,7 @@ fn the_same_pictures_give_the_same_artifact() {
     let out = Output::new(true);
     let once = || {
         let statistics = calibrate(&float, &split, &out).expect("finite");
-        quantise(&float, &statistics, &split, &out).expect("quantisable").0
+        quantise(&float, &statistics, &split, &out).expect("quantisable").desc
     };
     let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
     assert_eq!(single.install(once), once());
@@ -170,6 +170,6 @@ fn an_untrained_encoder_with_zero_gates_is_quantisable() {
     let float = FloatEncoder::fold(&weights, 10, Pooling::MeanStd).expect("complete weights");
     let out = Output::new(true);
     let statistics = calibrate(&float, &split, &out).expect("finite");
-    let (desc, _) = quantise(&float, &statistics, &split, &out).expect("quantisable");
+    let Quantised { desc, .. } = quantise(&float, &statistics, &split, &out).expect("quantisable");
     assert!(desc.write(|_| [0; 32]).is_ok());
 }
