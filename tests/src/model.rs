@@ -1,7 +1,9 @@
 //! Encoders that the suites run: one set of weights in every form that a runtime takes.
 //!
 //! ```text
-//! weights ── fold ──> float reference ── calibrate, quantise ──> .ldae
+//! weights ── fold ──> float encoder ──────────────────────> float32 .onnx
+//!                          └── calibrate, quantise ──> .ldae
+//!                                    └── its integers in float ──> int8 .onnx
 //! ```
 //!
 //! Weights are random but for the zeros, so that nothing of the network is dead; pictures are drawn by the program. Training would
@@ -11,10 +13,12 @@ use crate::reference::Cache;
 use ldae_host::cli::Output;
 use ldae_host::data::{self, LoadOptions, Split};
 use ldae_host::eval::standardise::Standardiser;
+use ldae_host::export;
 use ldae_host::model::init::busy_parameters;
 use ldae_host::model::layout::layout;
 use ldae_host::model::{ModelSpec, Weights, pca};
-use ldae_host::quantise::{FloatEncoder, calibrate, quantise};
+use ldae_host::onnx::{self, Facts, Origin};
+use ldae_host::quantise::{FloatEncoder, WeightOnly, calibrate, quantise};
 use ldae_shared::format::{ArtifactDesc, Fill};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::patch::PatchGrid;
@@ -24,6 +28,16 @@ use ldae_shared::spec::{EncoderSpec, Pooling};
 pub const TIME_STEP: u16 = 10;
 /// Patches that the PCA is fitted on.
 const PCA_PATCHES: usize = 4000;
+/// Random patch embeddings times this: pictures then decide more of an embedding than positions and biases do, as in a trained
+/// encoder, and the deviations that standardisation divides by are a trained encoder's (a median of 0.14 on CIFAR-10).
+const EMBED_GAIN: f32 = 3.0;
+/// Test vectors of every file.
+const VECTORS: usize = 2;
+
+/// Test vectors of the artifact: the program draws pictures of eight pixels a side and more.
+const fn vectors(spec: &EncoderSpec) -> usize {
+    if spec.image < 8 { 0 } else { VECTORS }
+}
 
 /// One encoder.
 pub struct Model {
@@ -41,10 +55,16 @@ pub struct Model {
 pub struct Float {
     /// The network's weights.
     pub weights: Weights,
-    /// The folded encoder.
+    /// The folded encoder, which the float32 file holds.
     pub folded: FloatEncoder,
+    /// The artifact's integers as floats, which the int8 file holds.
+    pub dequantised: FloatEncoder,
     /// Means and deviations of its calibration.
     pub head: Standardiser,
+    /// ONNX with float weights.
+    pub onnx: Vec<u8>,
+    /// ONNX with the artifact's weights.
+    pub onnx_int8: Vec<u8>,
 }
 
 /// Shape of a model from its numbers: image, channels, patch; rank, width, heads; depth, MLP ratio.
@@ -117,21 +137,32 @@ impl Model {
         change("pca.basis", &mut pca.basis);
         let mut parameters = busy_parameters(&model, seed);
         for (values, parameter) in parameters.iter_mut().zip(layout(&model)) {
+            if parameter.name == "encoder.embed.weight" {
+                values.iter_mut().for_each(|v| *v *= EMBED_GAIN);
+            }
             change(&parameter.name, values);
         }
         let weights = Weights::new(model, parameters, &pca).map_err(text)?;
 
         let quiet = Output::new(true);
-        let folded = FloatEncoder::fold(&weights, TIME_STEP, spec.pooling).map_err(text)?.equalised(&pictures);
-        let statistics = calibrate(&folded, &pictures, &quiet).map_err(text)?;
+        let folded = FloatEncoder::fold(&weights, TIME_STEP, spec.pooling).map_err(text)?;
+        let equalised = folded.clone().equalised(&pictures);
+        let statistics = calibrate(&equalised, &pictures, &quiet).map_err(text)?;
         let head = Standardiser::new(&statistics.pooled_mean, &statistics.pooled_deviation);
-        let (desc, _) = quantise(&folded, &statistics, &pictures, &quiet).map_err(text)?;
-        Ok(Model {
-            spec,
-            artifact: written(&desc)?,
-            float: Some(Float { weights, folded, head }),
-            known: Cache::default(),
-        })
+        let mut quantised = quantise(&equalised, &statistics, &pictures, &quiet).map_err(text)?;
+        quantised.desc.vectors = export::test_vectors(&quantised.desc, vectors(&spec)).map_err(text)?;
+        let int8 = WeightOnly::new(&equalised, &quantised);
+        let facts = Facts { artifact: "0".repeat(64), time_step: TIME_STEP, provenance: "origin=test\n".to_owned() };
+        let origin = Origin { facts, pictures: (0..VECTORS).map(image).collect() };
+        let float = Float {
+            onnx: onnx::float32(&folded, &head, &origin).map_err(text)?,
+            onnx_int8: onnx::int8(&int8, &head, &origin).map_err(text)?,
+            dequantised: int8.dequantised(),
+            weights,
+            folded,
+            head,
+        };
+        Ok(Model { spec, artifact: written(&quantised.desc)?, float: Some(float), known: Cache::default() })
     }
 
     /// An artifact that comes from no network: tensors filled by `fill`.

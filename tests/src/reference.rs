@@ -13,6 +13,8 @@ pub enum Reference {
     Network,
     /// The folded encoder on plain arrays.
     Folded,
+    /// The same with the artifact's integers for weights.
+    Dequantised,
     /// The portable kernel on the canonical artifact: the definition of the integer engine's bits.
     Portable,
     /// This machine's fastest kernel on the layout that it reads: what the portable kernel is compared with.
@@ -25,6 +27,7 @@ impl Reference {
         match self {
             Reference::Network => "the training network (Burn, CPU)",
             Reference::Folded => "the float reference",
+            Reference::Dequantised => "the float reference with the artifact's weights",
             Reference::Portable => "the portable kernel",
             Reference::Packed => "the fastest kernel here",
         }
@@ -66,16 +69,20 @@ impl Reference {
                 let float = model.float()?;
                 each(&mut Folded::new(&float.folded, &float.head), model, pictures)
             }
+            Reference::Dequantised => {
+                let float = model.float()?;
+                each(&mut Folded::new(&float.dequantised, &float.head), model, pictures)
+            }
             Reference::Portable => engine(Choice::Portable),
             Reference::Packed => engine(fastest()),
         }
     }
 }
 
-/// The last kernel of the list that is not the portable one, or the portable one where a machine has no other.
+/// The last kernel of the list, or the portable one where a machine has no other.
 fn fastest() -> Choice {
-    let kernels = Runtime::all().into_iter().filter_map(|r| if let Runtime::Integer(k) = r { Some(k) } else { None });
-    kernels.last().unwrap_or(Choice::Portable)
+    let kernel = |r: &Runtime| if let Runtime::Integer(kernel) = r { Some(*kernel) } else { None };
+    Runtime::all().iter().rev().find_map(kernel).unwrap_or(Choice::Portable)
 }
 
 fn each(session: &mut dyn Session, model: &Model, pictures: &[&[u8]]) -> Result<Vec<Vec<f32>>, String> {
@@ -91,4 +98,6 @@ fn each(session: &mut dyn Session, model: &Model, pictures: &[&[u8]]) -> Result<
 
 /// Embeddings by reference and picture.
 #[derive(Default)]
-pub struct Cache(Mutex<HashMap<(Reference, Vec<u8>), Vec<f32>>>);
+pub struct Cache(Mutex<Known>);
+
+type Known = HashMap<(Reference, Vec<u8>), Vec<f32>>;

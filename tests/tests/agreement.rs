@@ -24,7 +24,10 @@ fn main() -> ExitCode {
         suites.retain(|s| named(s.name));
     }
     let mut faults = stale_ignores(&runtimes);
-    faults.extend(operations::uncovered().into_iter().map(|o| format!("operation {o} has no case")));
+    match operations::uncovered() {
+        Ok(uncovered) => faults.extend(uncovered.into_iter().map(|o| format!("operation {o} and cases do not match"))),
+        Err(e) => faults.push(e),
+    }
 
     let (columns, seconds) = run(&runtimes, &suites);
     let names: Vec<&str> = suites.iter().map(|s| s.name).collect();

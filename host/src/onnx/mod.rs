@@ -4,15 +4,16 @@
 //! a float scale for each output; activations stay float). Files are written by our own protocol-buffer writer: the
 //! schema is small, and the bytes depend on nothing but the encoder. docs/ONNX.md describes the file.
 
+mod description;
 mod encoder;
 mod graph;
 mod metadata;
 mod network;
-#[cfg(test)]
 mod read;
 mod schema;
 mod write;
 
+pub use description::Description;
 pub use metadata::Facts;
 
 use crate::eval::pooling::pool;

@@ -2,8 +2,8 @@
 
 use super::{Session, check_sizes};
 use crate::Result;
-use crate::eval::pooling::pool;
 use crate::eval::standardise::Standardiser;
+use crate::onnx;
 use crate::quantise::FloatEncoder;
 
 /// A folded encoder with the means and deviations of its calibration.
@@ -23,8 +23,7 @@ impl Session for Folded<'_> {
     fn embed(&mut self, pixels: &[u8], out: &mut [f32]) -> Result<()> {
         let s = &self.encoder.spec;
         check_sizes(pixels, out, (s.pixels() as usize, s.embedding() as usize))?;
-        pool(&self.encoder.tokens(pixels), s.grid() as usize, s.pooling, out);
-        self.standardiser.apply_to(out);
+        out.copy_from_slice(&onnx::embedding(self.encoder, self.standardiser, pixels));
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
 //! Every way this machine has to run an encoder, one picture at a time, behind one call: the training network in Burn, the float
-//! reference, the integer engine on each of its kernels, and onnxruntime.
+//! reference, the integer engine on each of its kernels, tract and onnxruntime.
 //!
 //! ```text
 //! file (.ldae or .onnx) ── Runtime::prepare ──> Prepared (what it would read from flash or disk) ── open ──> Session ── embed
@@ -13,6 +13,8 @@ mod folded;
 mod integer;
 mod network;
 mod onnxruntime;
+#[cfg(feature = "tract")]
+mod tract;
 
 pub use folded::Folded;
 pub use network::Network;
@@ -37,6 +39,9 @@ pub trait Session {
 pub enum Runtime {
     /// The integer engine of the device crate on one of its kernels; reads `.ldae`.
     Integer(Choice),
+    /// tract on one thread; reads `.onnx`.
+    #[cfg(feature = "tract")]
+    Tract,
     /// onnxruntime on one thread; reads `.onnx`.
     Onnxruntime(Optimisation),
 }
@@ -52,6 +57,8 @@ impl Runtime {
                 all.push(k)
             }
         });
+        #[cfg(feature = "tract")]
+        all.push(Runtime::Tract);
         all.extend(Optimisation::ALL.map(Runtime::Onnxruntime));
         all
     }
@@ -60,6 +67,8 @@ impl Runtime {
     pub fn name(self) -> String {
         match self {
             Runtime::Integer(kernel) => format!("integer {}", kernel.name()),
+            #[cfg(feature = "tract")]
+            Runtime::Tract => "tract".to_owned(),
             Runtime::Onnxruntime(level) => format!("onnxruntime{}", level.suffix()),
         }
     }
@@ -73,6 +82,8 @@ impl Runtime {
     pub const fn extension(self) -> &'static str {
         match self {
             Runtime::Integer(_) => "ldae",
+            #[cfg(feature = "tract")]
+            Runtime::Tract => "onnx",
             Runtime::Onnxruntime(_) => "onnx",
         }
     }
@@ -84,6 +95,8 @@ impl Runtime {
     pub fn check(self) -> Result<()> {
         match self {
             Runtime::Integer(_) => Ok(()),
+            #[cfg(feature = "tract")]
+            Runtime::Tract => Ok(()),
             Runtime::Onnxruntime(_) => onnxruntime::environment().map(|_| ()),
         }
     }
@@ -98,7 +111,7 @@ impl Runtime {
                 Layout::Canonical => InMemory::copy(file),
                 layout => InMemory::copy(&pack::to_layout(file, layout)?),
             },
-            Runtime::Onnxruntime(_) => InMemory::copy(file),
+            _ => InMemory::copy(file),
         };
         Ok(Prepared { runtime: self, bytes })
     }
@@ -121,6 +134,20 @@ impl Prepared {
         self.bytes.bytes()
     }
 
+    /// [`Prepared::open`] for a process that runs this one encoder until it ends. Only the integer engine reads the file in place and
+    /// keeps it; the others' memory is theirs alone.
+    ///
+    /// # Errors
+    /// As [`Prepared::open`].
+    pub fn into_session(self) -> Result<Box<dyn Session>> {
+        match self.runtime {
+            Runtime::Integer(_) => Box::leak(Box::new(self)).open(),
+            #[cfg(feature = "tract")]
+            Runtime::Tract => tract::Plan::open(self.bytes()).map(|s| Box::new(s) as _),
+            Runtime::Onnxruntime(level) => onnxruntime::Model::open(self.bytes(), level).map(|s| Box::new(s) as _),
+        }
+    }
+
     /// Checks the file and loads it: the time of this call is the load time that `ldae bench` states.
     ///
     /// # Errors
@@ -128,6 +155,8 @@ impl Prepared {
     pub fn open(&self) -> Result<Box<dyn Session + '_>> {
         match self.runtime {
             Runtime::Integer(kernel) => integer::Engine::open(self.bytes(), kernel).map(|s| Box::new(s) as _),
+            #[cfg(feature = "tract")]
+            Runtime::Tract => tract::Plan::open(self.bytes()).map(|s| Box::new(s) as _),
             Runtime::Onnxruntime(level) => onnxruntime::Model::open(self.bytes(), level).map(|s| Box::new(s) as _),
         }
     }

@@ -153,14 +153,11 @@ impl Model {
             Error::new(format!("onnxruntime refuses the file: {e}"))
                 .hint("write it again with `ldae export RUN --onnx`")
         };
-        let session = ort::session::Session::builder(environment()?)
-            .map_err(|e| refused(&e))?
-            .with_optimization_level(level)
-            .and_then(|b| b.with_intra_threads(1))
-            .and_then(|b| b.with_inter_threads(1))
-            .map_err(|e| refused(&e))?
-            .commit_from_memory(file)
-            .map_err(|e| refused(&e))?;
+        let mut builder = ort::session::Session::builder(environment()?).map_err(|e| refused(&e))?;
+        builder = builder.with_optimization_level(level).map_err(|e| refused(&e))?;
+        builder = builder.with_intra_threads(1).map_err(|e| refused(&e))?;
+        builder = builder.with_inter_threads(1).map_err(|e| refused(&e))?;
+        let session = builder.commit_from_memory(file).map_err(|e| refused(&e))?;
         let of = |outlets: &[ort::value::Outlet], name: &str, element: TensorElementType| -> Result<Vec<i64>> {
             let fits = |o: &&ort::value::Outlet| o.name() == name && o.dtype().tensor_type() == Some(element);
             let shape = outlets.iter().find(fits).and_then(|o| o.dtype().tensor_shape());

@@ -24,6 +24,10 @@ pub struct Ignored {
 pub enum Form {
     /// f32 weights and activations.
     Float,
+    /// The artifact's integer weights, f32 activations.
+    WeightOnly,
+    /// The same where the runtime quantises activations too.
+    WeightOnlyRewritten,
     /// Integers from pixels to codes.
     Integer,
 }

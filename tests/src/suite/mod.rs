@@ -7,6 +7,7 @@ mod order;
 mod pictures;
 mod shapes;
 mod sizes;
+mod vectors;
 
 use crate::model::Model;
 use crate::reference::Reference;
@@ -51,6 +52,7 @@ pub const SUITES: &[Suite] = &[
     extremes::PICTURES,
     extremes::WEIGHTS,
     extremes::FILLS,
+    vectors::VECTORS,
     operations::OPERATIONS_SUITE,
     order::ORDER,
     sizes::WRONG_SIZES,

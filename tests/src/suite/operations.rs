@@ -1,11 +1,12 @@
 //! Every operation of the encoder has a case: something that only it decides is changed, the embedding must move with it, and move
-//! as the reference's does. [`uncovered`] finds stages of the engine without a case.
+//! as the reference's does. [`uncovered`] finds stages of the engine, and operators of the ONNX files, without a case.
 
-use super::{Found, Models, Outcome, Suite, agrees};
+use super::{Models, Outcome, Suite, agrees};
 use crate::model::{Model, drawn, spec};
 use crate::runtime::Runtime;
 use crate::tolerance::Measure;
 use ldae_device::TapId;
+use ldae_host::onnx::Description;
 use ldae_shared::spec::{EncoderSpec, Pooling};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -40,12 +41,26 @@ struct Operation {
     name: &'static str,
     /// Stages of the engine (names of taps without their block) that it is.
     taps: &'static [&'static str],
+    /// Operators of the ONNX files that it is made of.
+    operators: &'static [&'static str],
     change: Change,
 }
 
-const fn operation(name: &'static str, taps: &'static [&'static str], change: Change) -> Operation {
-    Operation { name, taps, change }
+const fn operation(
+    name: &'static str,
+    taps: &'static [&'static str],
+    operators: &'static [&'static str],
+    change: Change,
+) -> Operation {
+    Operation { name, taps, operators, change }
 }
+
+/// Operators of a layer, with float weights or with integers.
+const LAYER: &[&str] = &["MatMul", "Add", "DequantizeLinear"];
+/// Operators that cut rows into heads and join them.
+const HEADS: &[&str] = &["MatMul", "Add", "DequantizeLinear", "Reshape", "Transpose"];
+const SUM: &[&str] = &["Add"];
+const NORM: &[&str] = &["LayerNormalization"];
 
 const QKV: &str = "encoder.blocks.0.qkv.weight";
 /// Shift and scale before attention, gate after it, the same for the MLP: 6·W.
@@ -67,37 +82,59 @@ fn shifted(values: &mut [f32]) {
 
 /// All of them, in order of computation.
 const OPERATIONS: &[Operation] = &[
-    operation("pixels to patches", &["pixels", "patches"], Change::Picture(|p| p.reverse())),
-    operation("projection", &["latents"], Change::Parameter("pca.mean", |v| shifted(v))),
-    operation("embedding", &["embed"], Change::Parameter("encoder.embed.weight", |v| v.reverse())),
+    operation(
+        "pixels to patches",
+        &["pixels", "patches"],
+        &["Cast", "Sub", "Reshape", "Transpose"],
+        Change::Picture(|p| p.reverse()),
+    ),
+    operation("projection", &["latents"], LAYER, Change::Parameter("pca.mean", shifted)),
+    operation("embedding", &["embed"], LAYER, Change::Parameter("encoder.embed.weight", |v| v.reverse())),
     // Without positions, tokens in another order would pool to the same embedding.
-    operation("positions", &["stream"], Change::Picture(|p| p.rotate_left(SPEC.pixels() as usize / 2))),
-    operation("first LayerNorm", &["norm1"], Change::Parameter(MODULATION, |v| shifted(&mut v[..2 * W]))),
-    operation("queries", &["q"], Change::Parameter(QKV, |v| part(v, 0, |w| *w = -4.0 * *w))),
-    operation("keys", &["k"], Change::Parameter(QKV, |v| part(v, 1, |w| *w = -4.0 * *w))),
-    operation("values", &["v"], Change::Parameter(QKV, |v| part(v, 2, |w| *w = -*w))),
+    operation("positions", &["stream"], SUM, Change::Picture(|p| p.rotate_left(SPEC.pixels() as usize / 2))),
+    operation("first LayerNorm", &["norm1"], NORM, Change::Parameter(MODULATION, |v| shifted(&mut v[..2 * W]))),
+    operation("queries", &["q"], HEADS, Change::Parameter(QKV, |v| part(v, 0, |w| *w *= -4.0))),
+    operation("keys", &["k"], HEADS, Change::Parameter(QKV, |v| part(v, 1, |w| *w *= -4.0))),
+    operation("values", &["v"], HEADS, Change::Parameter(QKV, |v| part(v, 2, |w| *w = -*w))),
     // Scores twelve times as large: probabilities near 0 and 1.
     operation(
         "softmax",
         &["logits", "probabilities", "attention"],
+        &["MatMul", "Softmax"],
         Change::Parameter(QKV, |v| part(v, 0, |w| *w *= 12.0)),
     ),
-    operation("projection of heads", &["proj"], Change::Parameter("encoder.blocks.0.proj.weight", |v| v.reverse())),
-    operation("first sum", &["residual1"], Change::Parameter(MODULATION, |v| shifted(&mut v[2 * W..3 * W]))),
-    operation("second LayerNorm", &["norm2"], Change::Parameter(MODULATION, |v| shifted(&mut v[3 * W..5 * W]))),
-    operation("first MLP layer", &["fc1"], Change::Parameter("encoder.blocks.0.fc1.weight", |v| v.reverse())),
+    operation(
+        "projection of heads",
+        &["proj"],
+        HEADS,
+        Change::Parameter("encoder.blocks.0.proj.weight", |v| v.reverse()),
+    ),
+    operation("first sum", &["residual1"], SUM, Change::Parameter(MODULATION, |v| shifted(&mut v[2 * W..3 * W]))),
+    operation("second LayerNorm", &["norm2"], NORM, Change::Parameter(MODULATION, |v| shifted(&mut v[3 * W..5 * W]))),
+    operation("first MLP layer", &["fc1"], LAYER, Change::Parameter("encoder.blocks.0.fc1.weight", |v| v.reverse())),
     // Inputs where GELU bends, instead of around zero.
     operation(
         "GELU",
         &["gelu"],
+        &["Gelu"],
         Change::Parameter("encoder.blocks.0.fc1.bias", |v| v.iter_mut().for_each(|b| *b -= 2.0)),
     ),
-    operation("second MLP layer", &["fc2"], Change::Parameter("encoder.blocks.0.fc2.weight", |v| v.reverse())),
-    operation("second sum", &["residual2"], Change::Parameter(MODULATION, |v| shifted(&mut v[5 * W..]))),
+    operation("second MLP layer", &["fc2"], LAYER, Change::Parameter("encoder.blocks.0.fc2.weight", |v| v.reverse())),
+    operation("second sum", &["residual2"], SUM, Change::Parameter(MODULATION, |v| shifted(&mut v[5 * W..]))),
     // What the last LayerNorm divides by.
-    operation("last LayerNorm", &["final-norm"], Change::Parameter("encoder.blocks.0.fc2.bias", |v| scaled(v, 20.0))),
-    operation("pooling", &["pooled"], Change::Picture(|p| p.iter_mut().for_each(|v| *v = 128 + (*v - *v / 4) / 8))),
-    operation("standardisation", &["codes"], Change::Calibration),
+    operation(
+        "last LayerNorm",
+        &["final-norm"],
+        NORM,
+        Change::Parameter("encoder.blocks.0.fc2.bias", |v| scaled(v, 20.0)),
+    ),
+    operation(
+        "pooling",
+        &["pooled"],
+        &["ReduceMean", "Sub", "Mul", "Sqrt", "Concat", "Reshape", "Slice"],
+        Change::Picture(|p| p.iter_mut().for_each(|v| *v = 128 + (*v - *v / 4) / 8)),
+    ),
+    operation("standardisation", &["codes"], &["Sub", "Mul"], Change::Calibration),
 ];
 
 /// The unchanged model first, then one for each change of a model.
@@ -155,11 +192,22 @@ fn operations(runtime: &dyn Runtime) -> Outcome {
     Ok(found)
 }
 
-/// Stages of the engine that no case covers, and stages of cases that the engine does not have.
-pub fn uncovered() -> Vec<String> {
+/// Stages of the engine and operators of the ONNX files that no case covers, and those of cases that neither has.
+///
+/// # Errors
+/// The models cannot be made.
+pub fn uncovered() -> Result<Vec<String>, String> {
     let stage = |index| TapId::from_index(index, SPEC.depth).map(|id| id.to_string());
     let name = |tap: String| tap.split_once('.').map_or(tap.clone(), |(_, stage)| stage.to_owned());
-    let stages: BTreeSet<String> = (0..SPEC.taps()).filter_map(stage).map(name).collect();
-    let covered: BTreeSet<String> = OPERATIONS.iter().flat_map(|o| o.taps).map(|t| (*t).to_owned()).collect();
-    stages.symmetric_difference(&covered).cloned().collect()
+    let mut there: BTreeSet<String> = (0..SPEC.taps()).filter_map(stage).map(name).collect();
+    // Every pooling, both forms of weights.
+    for (_, model) in super::vectors::MODELS.as_ref()? {
+        let float = model.float()?;
+        for file in [&float.onnx, &float.onnx_int8] {
+            there.extend(Description::read(file).map_err(|e| e.to_string())?.operators);
+        }
+    }
+    let cases = OPERATIONS.iter().flat_map(|o| o.taps.iter().chain(o.operators));
+    let covered: BTreeSet<String> = cases.map(|t| (*t).to_owned()).collect();
+    Ok(there.symmetric_difference(&covered).cloned().collect())
 }

@@ -44,7 +44,7 @@ static TINY: LazyLock<Models> = LazyLock::new(|| {
 
 /// CIFAR-10 where it lies beside the checkout, else drawn pictures; brought to the shape.
 fn some(spec: &EncoderSpec, count: usize) -> Result<Split, String> {
-    let folder = std::env::var_os("LDAE_TEST_DATA").map_or_else(
+    let folder = std::env::var_os("LDAE_DATA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cifar10")),
         PathBuf::from,
     );
