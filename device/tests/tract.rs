@@ -103,6 +103,40 @@ fn every_single_byte_change() {
     assert!(ran > 0 && refused > ran);
 }
 
+/// Pieces of the file removed, doubled, moved and overwritten, several at a time: what no single byte does.
+#[test]
+fn random_splices() {
+    let original = model().encode_to_vec();
+    // xorshift64*, so that the same files are tried everywhere.
+    let mut state = 0x1DAE_u64;
+    let mut below = |end: usize| {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % end.max(1)
+    };
+    let mut refused = 0;
+    for _ in 0..20_000 {
+        let mut bytes = original.clone();
+        for _ in 0..1 + below(4) {
+            let start = below(bytes.len());
+            let end = bytes.len().min(start + 1 + below(40));
+            match below(4) {
+                0 => drop(bytes.drain(start..end)),
+                1 => {
+                    let piece = bytes[start..end].to_vec();
+                    let to = below(bytes.len());
+                    bytes.splice(to..to, piece);
+                }
+                2 => bytes[start] = below(256) as u8,
+                _ => bytes[start..end].iter_mut().for_each(|b| *b ^= 1 << below(8)),
+            }
+        }
+        refused += u32::from(TractEncoder::new(&bytes).is_err());
+    }
+    assert!(refused > 15_000, "{refused}");
+}
+
 #[test]
 fn quantised_activations_are_refused_by_name() {
     let quantise = |operator: &str| {
@@ -167,7 +201,7 @@ fn a_spec_that_needs_too_much_is_refused() {
 
 #[test]
 fn many_empty_messages_are_refused() {
-    // Two bytes each in the file, a kilobyte and a half each when decoded.
+    // Two bytes each in the file, a kilobyte each when decoded.
     let nodes = [0x0A, 0x00].repeat(1 << 20);
     let mut file = vec![0x3A];
     prost::encode_length_delimiter(nodes.len(), &mut file).unwrap();
