@@ -6,7 +6,7 @@ use ldae_host::eval::quality::{cosine, scaled_error};
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Largest |component − reference| of a picture over the root mean square of its reference; the worst picture counts.
+    /// Largest |component − reference| over the root mean square of the references, over all pictures of a model.
     Scaled,
     /// 1 − cosine between embedding and reference; the worst picture counts.
     Angle,
@@ -54,12 +54,16 @@ pub fn tolerance(form: Form, measure: Measure, suite: &str) -> &'static Toleranc
 }
 
 impl Measure {
-    /// Distance of an embedding from its reference; NaN where a value is no number or the lengths differ.
-    pub fn of(self, got: &[f32], reference: &[f32]) -> f64 {
+    /// Distance of embeddings from their references; NaN where a value is no number or the lengths differ.
+    pub fn of(self, got: &[Vec<f32>], references: &[Vec<f32>]) -> f64 {
         match self {
-            Measure::Scaled => scaled_error(got, reference),
-            Measure::Angle if got.len() == reference.len() => 1.0 - cosine(got, reference),
-            Measure::Angle => f64::NAN,
+            Measure::Scaled => scaled_error(&got.concat(), &references.concat()),
+            Measure::Angle => {
+                got.iter().zip(references).map(|(a, b)| 1.0 - cosine(a, b)).fold(0.0, |most: f64, next| {
+                    // `f64::max` would hide NaN.
+                    if most.is_nan() || next.is_nan() { f64::NAN } else { most.max(next) }
+                })
+            }
         }
     }
 }
@@ -70,12 +74,12 @@ mod tests {
 
     #[test]
     fn distances_by_hand() {
-        assert_eq!(Measure::Scaled.of(&[3.0, 4.5], &[3.0, 4.0]), 0.5 / 12.5f64.sqrt());
-        assert!(Measure::Angle.of(&[2.0, 0.0], &[1.0, 0.0]).abs() < 1e-12);
-        assert_eq!(Measure::Angle.of(&[0.0, 1.0], &[1.0, 0.0]), 1.0);
+        let of = |measure: Measure, got: &[f32], reference: &[f32]| measure.of(&[got.to_vec()], &[reference.to_vec()]);
+        assert_eq!(of(Measure::Scaled, &[3.0, 4.5], &[3.0, 4.0]), 0.5 / 12.5f64.sqrt());
+        assert!(of(Measure::Angle, &[2.0, 0.0], &[1.0, 0.0]).abs() < 1e-12);
+        assert_eq!(of(Measure::Angle, &[0.0, 1.0], &[1.0, 0.0]), 1.0);
         for measure in [Measure::Scaled, Measure::Angle] {
-            assert!(measure.of(&[f32::NAN, 1.0], &[1.0, 1.0]).is_nan());
-            assert!(measure.of(&[1.0], &[1.0, 1.0]).is_nan());
+            assert!(of(measure, &[f32::NAN, 1.0], &[1.0, 1.0]).is_nan());
         }
     }
 

@@ -169,21 +169,22 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
-/// Largest difference between two embeddings over the root mean square of `reference`; of one that is zero, the difference itself.
-/// NaN where a value is no number or the lengths differ.
-pub fn scaled_error(found: &[f32], reference: &[f32]) -> f64 {
-    if found.len() != reference.len() {
-        return f64::NAN;
-    }
-    let (mut largest, mut square) = (0.0f64, 0.0f64);
+/// Largest difference of two values; NaN where one is no number or the lengths differ.
+pub fn largest_difference(found: &[f32], reference: &[f32]) -> f64 {
+    let mut largest = if found.len() == reference.len() { 0.0f64 } else { f64::NAN };
     for (found, reference) in found.iter().zip(reference) {
         let difference = (f64::from(*found) - f64::from(*reference)).abs();
-        if difference.is_nan() {
-            return f64::NAN;
-        }
-        largest = largest.max(difference);
-        square += f64::from(*reference) * f64::from(*reference);
+        // `f64::max` would hide NaN.
+        largest = if largest.is_nan() || difference.is_nan() { f64::NAN } else { largest.max(difference) };
     }
+    largest
+}
+
+/// [`largest_difference`] over the root mean square of `reference` (one embedding or several, one after the other); where that is
+/// zero, the difference itself.
+pub fn scaled_error(found: &[f32], reference: &[f32]) -> f64 {
+    let square: f64 = reference.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+    let largest = largest_difference(found, reference);
     if square == 0.0 { largest } else { largest / (square / reference.len() as f64).sqrt() }
 }
 

@@ -1,5 +1,6 @@
 //! Float runtimes of the same export: tract and onnxruntime on the ONNX files beside an artifact, against the training network in
-//! Burn. Floats agree closely, not bit for bit, so a tolerance decides: 10^-5 of the embedding's root mean square, on every picture.
+//! Burn. Floats agree closely, not bit for bit, so a tolerance decides: no component of any picture may differ by more than 10^-5 of
+//! the root mean square of all reference embeddings.
 //!
 //! A file with the artifact's integer weights is another function than the network; there the file's own test vectors (computed by
 //! the exporter) decide, and on the pictures the two runtimes are compared with each other.
@@ -7,7 +8,7 @@
 use super::Pictures;
 use crate::bench::runtimes::Files;
 use crate::cli::Output;
-use crate::eval::quality::scaled_error;
+use crate::eval::quality::{largest_difference, scaled_error};
 use crate::onnx::Form;
 use crate::run_dir::RunDir;
 use crate::runtime::{Network, Optimisation, Runtime, Session};
@@ -17,7 +18,7 @@ use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
-/// Largest accepted distance, scaled by the root mean square of the reference embedding of the picture.
+/// Largest accepted difference of a component, scaled by the root mean square of the reference embeddings.
 pub const TOLERANCE: f64 = 1e-5;
 
 /// A runtime with the form of file that it runs.
@@ -123,7 +124,7 @@ fn one(
             }
         }
     }
-    // Not `worst > TOLERANCE`: that would let NaN pass.
+    // NaN does not pass.
     let agrees = comparisons.iter().all(|c| c.worst <= TOLERANCE);
     Ok(FloatReport { device: name, file: file.path.display().to_string(), comparisons, agrees })
 }
@@ -179,15 +180,14 @@ fn each(
 }
 
 fn compare(reference: &str, pictures: &Pictures, found: &[Vec<f32>], wanted: &[Vec<f32>]) -> Comparison {
-    let distances = found.iter().zip(wanted).map(|(a, b)| scaled_error(a, b));
+    let differences = found.iter().zip(wanted).map(|(a, b)| largest_difference(a, b));
     // NaN is larger than everything in this order.
-    let worst = distances.enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
-    let (at, worst) = worst.unwrap_or((0, f64::NAN));
+    let worst = differences.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(at, _)| at);
     Comparison {
         reference: reference.to_owned(),
         pictures: found.len().min(wanted.len()),
-        worst,
-        worst_picture: pictures.names.get(at).cloned().unwrap_or_default(),
+        worst: scaled_error(&found.concat(), &wanted.concat()),
+        worst_picture: pictures.names.get(worst).cloned().unwrap_or_default(),
         tolerance: TOLERANCE,
     }
 }

@@ -90,21 +90,19 @@ fn measured(
 ) -> Outcome {
     let wanted = reference.embed(model, pictures)?;
     let limit = tolerance(runtime.form(), measure, suite).limit;
-    let mut worst = 0.0f64;
+    let mut worst = 0.0;
     runtime.with(model, &mut |session| {
         let got = session.embed_all(pictures, model.spec.embedding() as usize)?;
         if got.len() != wanted.len() {
             return Err(format!("{} embeddings of {} pictures", got.len(), wanted.len()));
         }
-        for (i, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
-            let distance = measure.of(got, wanted);
-            // Not `distance > limit`: that would let NaN pass.
-            if distance.is_nan() || distance > limit {
-                return Err(format!("picture {i}: {distance:.1e} from {}, accepted {limit:.0e}", reference.name()));
-            }
-            worst = worst.max(distance);
-        }
+        worst = within(measure.of(&got, &wanted), limit, reference.name())?;
         Ok(())
     })?;
     Ok(Found { worst, compared: pictures.len() })
+}
+
+/// The distance, or an error that states it. NaN is not within any limit.
+fn within(distance: f64, limit: f64, reference: &str) -> Result<f64, String> {
+    if distance <= limit { Ok(distance) } else { Err(format!("{distance:.1e} from {reference}, accepted {limit:.0e}")) }
 }

@@ -1,6 +1,6 @@
 //! The test vectors that files carry: what a board checks at start must hold on every runtime here.
 
-use super::{Found, Models, Outcome, Suite, on_each};
+use super::{Found, Models, Outcome, Suite, on_each, within};
 use crate::model::{Model, spec};
 use crate::runtime::{Form, Runtime};
 use crate::tolerance::{Measure, tolerance};
@@ -46,17 +46,16 @@ fn vectors(runtime: &dyn Runtime) -> Outcome {
             return Err("the file has no test vectors".to_owned());
         }
         let limit = tolerance(runtime.form(), Measure::Scaled, VECTORS.name).limit;
-        let mut worst = 0.0f64;
+        let mut worst = 0.0;
         runtime.with(model, &mut |session| {
-            for (i, (pixels, wanted)) in promised.iter().enumerate() {
-                let mut got = vec![f32::NAN; wanted.len()];
-                session.embed(pixels, &mut got)?;
-                let distance = Measure::Scaled.of(&got, wanted);
-                if distance.is_nan() || distance > limit {
-                    return Err(format!("vector {i}: {distance:.1e} from the file's embedding, accepted {limit:.0e}"));
-                }
-                worst = worst.max(distance);
+            let mut got = Vec::new();
+            for (pixels, wanted) in &promised {
+                let mut embedding = vec![f32::NAN; wanted.len()];
+                session.embed(pixels, &mut embedding)?;
+                got.push(embedding);
             }
+            let wanted: Vec<Vec<f32>> = promised.iter().map(|(_, embedding)| embedding.clone()).collect();
+            worst = within(Measure::Scaled.of(&got, &wanted), limit, "the file's embeddings")?;
             Ok(())
         })?;
         Ok(Found { worst, compared: promised.len() })

@@ -27,7 +27,7 @@ pub struct Agreement {
     pub cosine_mean: f64,
     /// Its 5 % quantile.
     pub cosine_q05: f64,
-    /// Largest |component − reference| of a picture over the root mean square of its reference; the worst picture.
+    /// Largest |component − reference| over the root mean square of the references.
     pub scaled_error: f64,
 }
 
@@ -122,7 +122,7 @@ fn agreement(found: &Features, reference: &Features) -> Agreement {
     Agreement {
         cosine_mean: cosines.iter().sum::<f64>() / cosines.len() as f64,
         cosine_q05: quality::quantile(&cosines, 0.05),
-        scaled_error: rows().map(|(a, b)| quality::scaled_error(a, b)).fold(0.0, f64::max),
+        scaled_error: quality::scaled_error(found.values(), reference.values()),
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
         let reference = Features::new(2, 2, vec![3.0, 4.0, 1.0, 0.0]).unwrap();
         let found = Features::new(2, 2, vec![3.0, 4.5, 0.0, 1.0]).unwrap();
         let a = agreement(&found, &reference);
-        assert_eq!(a.scaled_error, 1.0 / 0.5f64.sqrt());
+        assert_eq!(a.scaled_error, 1.0 / (26f64 / 4.0).sqrt());
         assert!(a.cosine_mean < 0.5 && a.cosine_q05 == 0.0);
         let same = agreement(&reference, &reference);
         assert!((same.cosine_mean - 1.0).abs() < 1e-12 && same.scaled_error == 0.0);

@@ -50,7 +50,7 @@ fn notes(found: &SideBySide) -> String {
         Some(reference) => {
             let _ = writeln!(
                 t,
-                "cosine (mean, 5 % quantile) and error (largest, scaled by the rms of the embedding) against {reference}"
+                "cosine (mean, 5 % quantile) and error (largest of a component, scaled by the rms; integer codes end at ±5 deviations) against {reference}"
             );
         }
         None => t.push_str("no float form to compare with: `ldae export RUN --onnx` writes one\n"),
