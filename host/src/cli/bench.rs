@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub struct Args {
     /// Artifact (.ldae).
-    #[arg(required_unless_present = "preset", conflicts_with = "preset")]
+    #[arg(required_unless_present_any = ["preset", "train"], conflicts_with = "preset")]
     encoder: Option<PathBuf>,
     /// ONNX files of the same export that do not lie beside the artifact.
     #[arg(conflicts_with = "device")]
@@ -50,10 +50,15 @@ pub struct Args {
     /// Without --device: threads of the throughput measurement [default: all cores]
     #[arg(long, conflicts_with = "device")]
     threads: Option<usize>,
+    #[command(flatten)]
+    training: super::bench_train::Args,
 }
 
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
+    if args.training.train {
+        return super::bench_train::run(&args.training, &args.preset, &args.device, args.threads, out);
+    }
     if let (Some(path), true) = (&args.encoder, args.device.is_empty()) {
         return side_by_side(path, &args, out);
     }
