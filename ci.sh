@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 onnx cuda fuzz miri"
+all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board onnx cuda fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
 board_packages="nucleo-f411re nucleo-h743zi nrf52840-dk pico pico2 esp32c3"
@@ -198,6 +198,40 @@ step_aarch64() {
       CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu $cpu -L /usr/aarch64-linux-gnu" \
       cargo test --release -p ldae-device --test reference $build_std --target $arm64 -- every_fill odd_shapes || return 1
   done
+}
+
+# The program for Linux boards, here and by user emulation, against `ldae embed`. Without tract, which takes minutes to
+# compile for each processor; LDAE_LINUX_BOARD=full builds it in and compares its embeddings too.
+step_linux_board() {
+  linux_targets="aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf"
+  for tool in qemu-aarch64 aarch64-linux-gnu-gcc qemu-arm arm-linux-gnueabihf-gcc; do
+    have $tool || { skip "$tool is not installed"; return 0; }
+  done
+  cross_or_skip $linux_targets || return 0
+  board_dir=$firmware_dir/linux-board
+  board_features=--no-default-features
+  [ "${LDAE_LINUX_BOARD:-}" = full ] && board_features=
+  (cd firmware-examples/linux-board && cargo fmt --check &&
+    cargo clippy --locked --all-targets $board_features --target-dir "$board_dir" -- -D warnings &&
+    cargo test --profile quick --locked $board_features --target-dir "$board_dir" &&
+    cargo build --profile quick --locked $board_features --target-dir "$board_dir") || return 1
+  runners="x86-64 $board_dir/quick/ldae-board"
+  for target in $linux_targets; do
+    case $target in
+      aarch64-*) gcc=aarch64-linux-gnu; emulator=qemu-aarch64 ;;
+      *) gcc=arm-linux-gnueabihf; emulator=qemu-arm ;;
+    esac
+    build_std=
+    [ "$(core_library $target)" = source ] && build_std=-Zbuild-std=std,panic_abort
+    variable=$(printf %s "$target" | tr a-z- A-Z_)
+    (cd firmware-examples/linux-board && env RUSTC_BOOTSTRAP="${build_std:+1}" \
+      "CARGO_TARGET_${variable}_LINKER=$gcc-gcc" "CC_$(printf %s "$target" | tr - _)=$gcc-gcc" \
+      cargo build --profile quick --locked $board_features $build_std --target $target --target-dir "$board_dir") || return 1
+    runners="$runners
+${target%%-*} $emulator -L /usr/$gcc $board_dir/$target/quick/ldae-board"
+  done
+  [ -n "$board_features" ] || export LDAE_BOARD_TRACT=1
+  LDAE_BOARD_RUNNERS=$runners cargo test --release -p ldae-tests --test linux_board -- --ignored --nocapture
 }
 
 # Executed instructions of one inference on every emulated core, against budgets.toml; embeddings, scratch, stack and the

@@ -15,17 +15,25 @@
 #![no_std]
 #![deny(unsafe_code)]
 
-#[cfg(test)]
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(test, feature = "tract"))]
 extern crate std;
 
 mod encoder;
 mod engine;
 pub mod gallery;
+#[cfg(feature = "alloc")]
+mod in_memory;
 pub mod kernels;
 mod plan;
 mod tap;
+#[cfg(feature = "tract")]
+pub mod tract;
 
 pub use encoder::{Aligned, EmbedError, Embedding, Encoder, LoadError, Scratch};
+#[cfg(feature = "alloc")]
+pub use in_memory::{InMemory, host_layout};
 pub use ldae_shared::format::{Artifact, FormatError, Layout};
 pub use plan::{scratch_bytes, scratch_bytes_of};
 pub use tap::{BlockStage, CrcTaps, NoTap, Tap, TapData, TapId};

@@ -1,7 +1,8 @@
 //! Flash images: an artifact in the weight order that one core's kernel reads (`ldae pack`).
 
 use crate::{Error, Result};
-use ldae_device::kernels::{Choice, Family};
+use ldae_device::kernels::Family;
+pub use ldae_device::{InMemory, host_layout};
 use ldae_shared::format::{Artifact, Layout, PackError};
 use serde::Serialize;
 
@@ -91,42 +92,6 @@ pub fn to_layout(artifact: &[u8], layout: Layout) -> Result<Vec<u8>> {
         }
         PackError::Write(_) => Error::new(format!("the artifact cannot be packed: {e}")).hint("please report this"),
     })
-}
-
-/// Weight layout of this machine's fastest kernels.
-pub fn host_layout() -> Layout {
-    // The portable kernel is no reason to pack: `best` does not count it for packed layouts.
-    Layout::ALL.into_iter().rev().find(|layout| Choice::best(*layout).is_some()).unwrap_or(Layout::Canonical)
-}
-
-/// An artifact in memory, where and as the engine of this process wants it.
-pub struct InMemory {
-    /// u128, because a packed artifact must start at a multiple of 16 bytes.
-    words: Vec<u128>,
-    length: usize,
-}
-
-impl InMemory {
-    /// The bytes as they are.
-    pub fn copy(artifact: &[u8]) -> Self {
-        let mut words = vec![0u128; artifact.len().div_ceil(size_of::<u128>())];
-        bytemuck::cast_slice_mut::<_, u8>(&mut words)[..artifact.len()].copy_from_slice(artifact);
-        InMemory { words, length: artifact.len() }
-    }
-
-    /// Packed for this machine's fastest kernels. What cannot be packed (damaged or packed already) is kept as it is:
-    /// the loader says what it thinks of that.
-    pub fn for_this_machine(artifact: &[u8]) -> Self {
-        match to_layout(artifact, host_layout()) {
-            Ok(packed) => Self::copy(&packed),
-            Err(_) => Self::copy(artifact),
-        }
-    }
-
-    /// The artifact.
-    pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.length]
-    }
 }
 
 #[cfg(test)]

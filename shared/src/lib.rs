@@ -16,9 +16,13 @@ pub mod fixed;
 pub mod format;
 pub mod link;
 pub mod noise;
+#[cfg(feature = "alloc")]
+pub mod npy;
 pub mod parity;
 pub mod patch;
 pub mod pca;
+#[cfg(feature = "alloc")]
+pub mod resize;
 pub mod spec;
 mod spec_text;
 

@@ -18,6 +18,9 @@ pub const MAX_HIDDEN: u32 = 8192;
 /// Largest head width: NUMERICS rule 2 (127·127·512 < 2^23).
 pub const MAX_HEAD_WIDTH: u16 = 512;
 
+/// Standard deviations that one unit of an embedding's code stands for: codes are i8 over ±5 deviations (NUMERICS rule 9).
+pub const CODE_UNIT: f32 = 5.0 / 127.0;
+
 /// How tokens become one embedding (NUMERICS rule 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {

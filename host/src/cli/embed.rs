@@ -6,9 +6,9 @@ use crate::data::{self, Dataset, Split};
 use crate::error::Context;
 use crate::eval::artifact::IntegerEncoder;
 use crate::eval::embedder::{Embedder, embed_silently};
-use crate::eval::npy;
 use crate::eval::subject::Subject;
 use crate::{Error, Result, atomic};
+use ldae_shared::npy;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -212,4 +212,21 @@ fn sidecars(npy: &Path, dataset: &Dataset, splits: &[Split]) -> Result<(PathBuf,
     }
     atomic::write(&labels, text.as_bytes())?;
     Ok((names, Some(labels)))
+}
+
+#[cfg(test)]
+mod tests {
+    use ldae_shared::npy::{Type, header};
+    use ndarray::Array2;
+    use ndarray_npy::ReadNpyExt;
+
+    #[test]
+    fn another_reader_reads_the_matrix() {
+        let mut file = header(Type::F32, 1, 2);
+        file.extend([1.5f32, -2.0].iter().flat_map(|v| v.to_le_bytes()));
+        assert_eq!(Array2::<f32>::read_npy(&file[..]).unwrap(), ndarray::arr2(&[[1.5, -2.0]]));
+        let mut file = header(Type::I8, 2, 2);
+        file.extend([129, 127, 0, 5]);
+        assert_eq!(Array2::<i8>::read_npy(&file[..]).unwrap(), ndarray::arr2(&[[-127, 127], [0, 5]]));
+    }
 }

@@ -5,9 +5,9 @@ use super::dataset::{BadFile, Sizes};
 use super::decode::{self, Decoded, Shape};
 use super::drawn;
 use super::origin::{Origin, Payload, Raw};
-use super::resize::resize_crop;
 use super::split::Pixels;
 use crate::{Error, Result};
+use ldae_shared::resize::{Picture, resize_crop};
 use rayon::prelude::*;
 use std::collections::HashMap;
 
@@ -101,10 +101,12 @@ type Prepared = Result<(Vec<u8>, Shape, PictureDigest), Refusal>;
 fn prepare(mut raw: Raw, shaping: Shaping) -> (Raw, Prepared) {
     let payload = std::mem::replace(&mut raw.payload, Payload::Bad(String::new()));
     let result = decoded(payload).map_err(Refusal::Damaged).and_then(|picture| {
-        let Decoded { width, height, channels, .. } = picture;
+        let Decoded { width, height, channels, ref bytes } = picture;
         if width.min(height) < shaping.side && !shaping.upscale {
             return Err(Refusal::TooSmall { width, height });
         }
+        let picture = Picture::new(width, height, channels, bytes)
+            .ok_or_else(|| Refusal::Damaged(format!("{width}x{height} pixels in {} bytes", bytes.len())))?;
         let bytes = resize_crop(&picture, shaping.side, shaping.channels);
         let digest = cache::digest(&bytes);
         Ok((bytes, (width as u32, height as u32, channels), digest))

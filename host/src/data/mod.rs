@@ -26,7 +26,6 @@ mod layout;
 mod load;
 mod order;
 mod origin;
-mod resize;
 mod sheet;
 mod source;
 mod split;

@@ -13,8 +13,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Standard deviations that one unit of a code stands for: codes are i8 over ±5 deviations (NUMERICS.md rule 9).
-pub const CODE_UNIT: f32 = 5.0 / 127.0;
+pub use ldae_shared::spec::CODE_UNIT;
 
 /// Integer embeddings, standardised by the artifact itself: component = code·[`CODE_UNIT`].
 pub struct IntegerEncoder<'a> {

@@ -20,7 +20,6 @@ pub mod features;
 pub mod knn;
 mod linear;
 pub mod margin;
-pub mod npy;
 pub mod pooling;
 pub mod probe;
 pub mod quality;

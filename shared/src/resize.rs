@@ -3,13 +3,30 @@
 //! Separable triangle filter whose support grows with the reduction (antialiased bilinear, as in PIL and torchvision with
 //! `antialias=True`); f32 sums in a fixed order, so the result does not depend on threads.
 
-use super::decode::Decoded;
+use alloc::vec;
+use alloc::vec::Vec;
 
-/// The picture as `side * side * channels` bytes, HWC. Grey becomes RGB by repetition, RGB becomes grey by the
-/// Rec. 601 luma (PIL's `convert("L")`).
-///
-/// The picture must be decoded (non-empty, 1 or 3 channels); `channels` is 1 or 3.
-pub(crate) fn resize_crop(picture: &Decoded, side: usize, channels: usize) -> Vec<u8> {
+/// A picture of u8 [height, width, channels] in memory, not empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    width: usize,
+    height: usize,
+    channels: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Picture<'a> {
+    /// `None` unless `bytes` are height·width·channels, at least one, and there are 1 or 3 channels.
+    pub fn new(width: usize, height: usize, channels: usize, bytes: &'a [u8]) -> Option<Self> {
+        let length = width.checked_mul(height)?.checked_mul(channels)?;
+        let fits = length == bytes.len() && length > 0 && matches!(channels, 1 | 3);
+        fits.then_some(Picture { width, height, channels, bytes })
+    }
+}
+
+/// The picture as side·side·channels bytes, HWC. Grey becomes RGB by repetition, RGB becomes grey by the Rec. 601 luma
+/// (PIL's `convert("L")`). `side` is positive, `channels` is 1 or 3.
+pub fn resize_crop(picture: &Picture<'_>, side: usize, channels: usize) -> Vec<u8> {
     let square = if picture.width.min(picture.height) == side { crop(picture, side) } else { resample(picture, side) };
     convert(square, picture.channels, channels)
 }
@@ -26,7 +43,7 @@ fn convert(bytes: Vec<u8>, from: usize, to: usize) -> Vec<u8> {
 }
 
 /// The middle, where nothing has to be resampled.
-fn crop(picture: &Decoded, side: usize) -> Vec<u8> {
+fn crop(picture: &Picture<'_>, side: usize) -> Vec<u8> {
     let c = picture.channels;
     let (left, top) = ((picture.width - side) / 2, (picture.height - side) / 2);
     let rows = picture.bytes.chunks_exact(picture.width * c).skip(top).take(side);
@@ -46,8 +63,8 @@ fn taps(length: usize, extent: usize, side: usize) -> Vec<Taps> {
     let support = step.max(1.0);
     let tap = |i: usize| {
         let centre = start + (i as f32 + 0.5) * step;
-        let first = (centre - support).floor().max(0.0) as usize;
-        let end = ((centre + support).ceil() as usize).min(length);
+        let first = libm::floorf(centre - support).max(0.0) as usize;
+        let end = (libm::ceilf(centre + support) as usize).min(length);
         let weight = |x: usize| (1.0 - (x as f32 + 0.5 - centre).abs() / support).max(0.0);
         let mut weights: Vec<f32> = (first..end).map(weight).collect();
         let sum: f32 = weights.iter().sum();
@@ -57,7 +74,7 @@ fn taps(length: usize, extent: usize, side: usize) -> Vec<Taps> {
     (0..side).map(tap).collect()
 }
 
-fn resample(picture: &Decoded, side: usize) -> Vec<u8> {
+fn resample(picture: &Picture<'_>, side: usize) -> Vec<u8> {
     let (width, height, c) = (picture.width, picture.height, picture.channels);
     let extent = width.min(height);
     let (across, down) = (taps(width, extent, side), taps(height, extent, side));
@@ -89,27 +106,28 @@ fn resample(picture: &Decoded, side: usize) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn picture(width: usize, height: usize, channels: usize, value: impl Fn(usize, usize, usize) -> u8) -> Decoded {
+    /// [`super::resize_crop`] of a drawn picture, and its bytes.
+    fn resized(size: [usize; 3], to: [usize; 2], value: impl Fn(usize, usize, usize) -> u8) -> (Vec<u8>, Vec<u8>) {
+        let [width, height, channels] = size;
         let value = &value;
-        let bytes = (0..height)
+        let bytes: Vec<u8> = (0..height)
             .flat_map(|y| (0..width).flat_map(move |x| (0..channels).map(move |c| value(x, y, c))))
             .collect();
-        Decoded { width, height, channels, bytes }
+        let picture = Picture::new(width, height, channels, &bytes).unwrap();
+        (resize_crop(&picture, to[0], to[1]), bytes)
     }
 
     #[test]
     fn equal_size_is_a_copy_and_wide_is_a_centre_crop() {
-        let p = picture(4, 4, 3, |x, y, c| (x * 16 + y * 4 + c) as u8);
-        assert_eq!(resize_crop(&p, 4, 3), p.bytes);
-        let wide = picture(6, 2, 1, |x, _, _| x as u8);
-        assert_eq!(resize_crop(&wide, 2, 1), [2, 3, 2, 3]);
+        let (out, bytes) = resized([4, 4, 3], [4, 3], |x, y, c| (x * 16 + y * 4 + c) as u8);
+        assert_eq!(out, bytes);
+        assert_eq!(resized([6, 2, 1], [2, 1], |x, _, _| x as u8).0, [2, 3, 2, 3]);
     }
 
     #[test]
     fn flat_pictures_stay_flat() {
         for (w, h, side) in [(100, 70, 32), (33, 200, 32), (5, 7, 32), (1, 1, 8)] {
-            let p = picture(w, h, 3, |_, _, c| 80 + 50 * c as u8);
-            let out = resize_crop(&p, side, 3);
+            let (out, _) = resized([w, h, 3], [side, 3], |_, _, c| 80 + 50 * c as u8);
             assert!(out.chunks(3).all(|p| p == [80, 130, 180]), "{w}x{h}");
         }
     }
@@ -117,23 +135,29 @@ mod tests {
     #[test]
     fn fine_stripes_average_out() {
         // Antialiasing: stripes of one pixel, reduced eight times, become an even grey instead of a moire.
-        let p = picture(256, 256, 1, |x, _, _| if x % 2 == 0 { 0 } else { 200 });
-        assert!(resize_crop(&p, 32, 1).iter().all(|&v| (95..=105).contains(&v)));
+        let (out, _) = resized([256, 256, 1], [32, 1], |x, _, _| if x % 2 == 0 { 0 } else { 200 });
+        assert!(out.iter().all(|&v| (95..=105).contains(&v)));
     }
 
     #[test]
     fn halving_a_ramp_keeps_its_line() {
-        let p = picture(64, 64, 1, |x, _, _| 2 * x as u8);
-        let out = resize_crop(&p, 32, 1);
+        let (out, _) = resized([64, 64, 1], [32, 1], |x, _, _| 2 * x as u8);
         // Output x covers source 2x, 2x + 1: mean 2 (2x + 0.5) = 4x + 1 away from the borders.
         assert!((1..31).all(|x| out[x].abs_diff(4 * x as u8 + 1) <= 1), "{:?}", &out[..32]);
     }
 
     #[test]
     fn channels_convert() {
-        let grey = picture(2, 2, 1, |x, y, _| (x + y) as u8);
-        assert_eq!(resize_crop(&grey, 2, 3), [0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2]);
-        let colour = picture(1, 1, 3, |_, _, c| [255, 0, 0][c]);
-        assert_eq!(resize_crop(&colour, 1, 1), [76]);
+        let (out, _) = resized([2, 2, 1], [2, 3], |x, y, _| (x + y) as u8);
+        assert_eq!(out, [0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2]);
+        assert_eq!(resized([1, 1, 3], [1, 1], |_, _, c| [255, 0, 0][c]).0, [76]);
+    }
+
+    #[test]
+    fn bytes_must_fill_the_picture() {
+        assert!(Picture::new(2, 2, 3, &[0; 11]).is_none());
+        assert!(Picture::new(2, 2, 2, &[0; 8]).is_none());
+        assert!(Picture::new(0, 2, 3, &[]).is_none());
+        assert!(Picture::new(usize::MAX, 2, 3, &[]).is_none());
     }
 }
