@@ -27,7 +27,7 @@ use ldae_shared::spec::{EncoderSpec, Pooling};
 /// Time step that all of them are folded at: a small one, as `ldae export` folds by default.
 pub const TIME_STEP: u16 = 10;
 /// Patches that the PCA is fitted on.
-const PCA_PATCHES: usize = 4000;
+const PCA_PATCHES: usize = 2000;
 /// Random patch embeddings times this: pictures then decide more of an embedding than positions and biases do, as in a trained
 /// encoder, and the deviations that standardisation divides by are a trained encoder's (a median of 0.14 on CIFAR-10).
 const EMBED_GAIN: f32 = 3.0;

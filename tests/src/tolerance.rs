@@ -31,12 +31,26 @@ pub struct Tolerance {
 pub const TOLERANCES: &[Tolerance] = &[
     row(Form::Integer, Measure::Scaled, None, 0.0, "the portable kernels define every bit"),
     row(Form::Float, Measure::Scaled, None, 1e-5, "f32 sums in another order"),
+    row(
+        Form::Float,
+        Measure::Scaled,
+        Some("extreme weights"),
+        5e-5,
+        "scores four times as large: a saturated softmax amplifies rounding (measured 1.3e-5)",
+    ),
     row(Form::WeightOnly, Measure::Scaled, None, 1e-5, "f32 sums in another order; the weights are the same integers"),
-    row(Form::WeightOnlyRewritten, Measure::Scaled, None, 1e-1, "TODO"),
-    row(Form::Float, Measure::Angle, None, 1e-9, "about the square of the scaled distance"),
-    row(Form::WeightOnly, Measure::Angle, None, 1e-2, "TODO"),
-    row(Form::WeightOnlyRewritten, Measure::Angle, None, 1e-2, "TODO"),
-    row(Form::Integer, Measure::Angle, None, 1e-2, "TODO"),
+    row(Form::WeightOnly, Measure::Scaled, Some("extreme weights"), 5e-5, "as for float weights (measured 1.1e-5)"),
+    row(
+        Form::WeightOnlyRewritten,
+        Measure::Scaled,
+        None,
+        2e-1,
+        "onnxruntime's fused product rounds activations to 8 bits (measured 1.2e-1)",
+    ),
+    row(Form::Float, Measure::Angle, None, 1e-9, "about the square of the scaled distance (measured 5e-13)"),
+    row(Form::WeightOnly, Measure::Angle, None, 1e-3, "weights of 8 bits, random networks (measured 2e-4)"),
+    row(Form::WeightOnlyRewritten, Measure::Angle, None, 1e-3, "the same, activations of 8 bits too (measured 2e-4)"),
+    row(Form::Integer, Measure::Angle, None, 5e-3, "8 bits throughout, random networks (measured 1e-3)"),
 ];
 
 const fn row(form: Form, measure: Measure, suite: Option<&'static str>, limit: f64, reason: &'static str) -> Tolerance {

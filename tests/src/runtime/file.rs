@@ -65,7 +65,17 @@ impl Runtime for OfFile {
     }
 
     fn ignored(&self) -> &'static [Ignored] {
-        if self.form == Form::Integer { &[] } else { &[NO_NETWORK] }
+        match self.form {
+            Form::Integer => &[],
+            Form::Float | Form::WeightOnly => &[NO_NETWORK],
+            Form::WeightOnlyRewritten => &[
+                NO_NETWORK,
+                Ignored {
+                    suite: "odd shapes",
+                    reason: "its fused product is wrong by 2.7 rms for one token of 147 values (1.31.1); `basic` is right",
+                },
+            ],
+        }
     }
 
     fn with(&self, model: &Model, work: &mut Work<'_>) -> Result<(), String> {

@@ -24,7 +24,7 @@ const W: usize = SPEC.width as usize;
 const CALIBRATION: usize = 64;
 /// A case must move the embedding by at least this (scaled), else it would not notice the operation missing: one code of the
 /// integer embedding, 5/127, which is far above the float tolerance.
-const LEAST_CHANGE: f64 = 0.039;
+const LEAST_CHANGE: f64 = 5.0 / 127.0;
 
 /// What a case changes.
 enum Change {

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 /// Pictures that every runtime embeds with each model.
 const COUNT: usize = 100;
 /// Pictures of vit-tiny (1.2 GMAC each) by default; `LDAE_ALL_PICTURES=1` makes it [`COUNT`].
-const VIT_TINY_COUNT: usize = 8;
+const VIT_TINY_COUNT: usize = 4;
 /// Calibration pictures: ranges only decide where integers round.
 const CALIBRATION: usize = 64;
 

@@ -23,7 +23,7 @@ const SHAPES: [EncoderSpec; 8] = [
     spec((7, 3, 7), (147, 10, 2), (1, 2), Pooling::Mean), // a single token, full rank
     spec((20, 3, 1), (2, 12, 4), (1, 2), Pooling::Grid2x2), // 400 tokens of one pixel
     spec((35, 3, 5), (1, 34, 17), (1, 3), Pooling::MeanStd), // heads of 2, rank 1
-    spec((64, 3, 32), (48, 100, 1), (1, 1), Pooling::Mean), // long patches, one head
+    spec((40, 1, 20), (48, 100, 1), (1, 1), Pooling::Mean), // long patches, one head
     spec((28, 1, 4), (9, 30, 5), (2, 1), Pooling::MeanStd), // grey
     spec((35, 3, 5), (75, 18, 3), (2, 3), Pooling::Grid2x2), // odd grid, full rank
     spec((9, 1, 3), (5, 14, 1), (1, 16), Pooling::MeanStd), // a wide MLP

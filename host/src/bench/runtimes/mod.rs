@@ -4,20 +4,21 @@
 //! taken in rounds: a short block of calls of every contender in turn, so that other work on the machine hits all of them alike;
 //! read the ratios. Then every contender embeds the same pictures, which are compared with the float encoder and scored.
 
-mod agreement;
 mod contender;
+mod judge;
 mod process;
 mod table;
 pub mod worker;
 
-pub use agreement::{Agreement, Scores};
 pub use contender::{Contender, Files, contenders};
+pub use judge::Scores;
 pub use table::{markdown, text};
 
 use crate::cli::Output;
 use crate::data::Dataset;
+use crate::eval::agreement::Agreement;
 use crate::{Error, Result};
-use agreement::Judge;
+use judge::Judge;
 use process::Process;
 use serde::Serialize;
 

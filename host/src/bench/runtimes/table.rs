@@ -116,8 +116,9 @@ fn missing(t: &mut String, found: &SideBySide, bullet: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Agreement, Measured, Scores};
+    use super::super::{Measured, Scores};
     use super::*;
+    use crate::eval::agreement::Agreement;
 
     #[test]
     fn rows_that_ran_are_in_the_table_and_the_others_below_it() {
@@ -129,7 +130,14 @@ mod tests {
             calls: 40,
             ratio: Some(1.0),
             memory_bytes: Some(1 << 20),
-            agreement: Some(Agreement { cosine_mean: 0.999, cosine_q05: 0.99, scaled_error: 0.01 }),
+            agreement: Some(Agreement {
+                pictures: 2,
+                scaled_error: 0.01,
+                cosine_mean: 0.999,
+                cosine_median: 0.999,
+                cosine_q05: 0.99,
+                cosine_min: 0.98,
+            }),
             scores: Some(Scores { knn: 0.4, probe: 0.5, probe_deviation: 0.001 }),
         };
         let row = |name: &str, measured, missing: Option<&str>| Row {

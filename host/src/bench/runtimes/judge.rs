@@ -1,14 +1,14 @@
-//! How close a contender's embeddings are to the float encoder's, and what they are worth: the distances of the export's quality
-//! report, and its k-NN and linear probe.
+//! How close a contender's embeddings are to the float encoder's, and what they are worth: accuracy by k-NN and linear probe.
 
 use super::contender::Files;
 use super::process::Process;
 use crate::cli::Output;
 use crate::data::{Dataset, Split};
+use crate::eval::agreement::Agreement;
 use crate::eval::embedder::embed;
 use crate::eval::run_encoder::RunEncoder;
 use crate::eval::standardise::Standardiser;
-use crate::eval::{Features, knn, probe, quality};
+use crate::eval::{Features, knn, probe};
 use crate::onnx::{Description, Form};
 use crate::run_dir::RunDir;
 use crate::runtime::Runtime;
@@ -19,17 +19,6 @@ use ldae_shared::format::Artifact;
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Mutex;
-
-/// Distance from the float encoder over the held-out pictures. Embeddings are in standard deviations, so cosines are centred.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Agreement {
-    /// Mean cosine.
-    pub cosine_mean: f64,
-    /// Its 5 % quantile.
-    pub cosine_q05: f64,
-    /// Largest |component − reference| over the root mean square of the references.
-    pub scaled_error: f64,
-}
 
 /// Accuracies on the held-out pictures, shares of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -89,7 +78,7 @@ impl Judge {
         dataset: &Dataset,
     ) -> Result<(Option<Agreement>, Option<Scores>)> {
         let held_out = process.embed(dataset.held_out())?;
-        let agreement = self.reference.as_ref().map(|(_, reference)| agreement(&held_out, reference));
+        let agreement = self.reference.as_ref().map(|(_, f)| Agreement::of(&held_out, f)).transpose()?;
         let scores = match (dataset.train.labels(), dataset.held_out().labels()) {
             (Some(train_labels), Some(labels)) => {
                 let train = process.embed(&dataset.train)?;
@@ -112,17 +101,6 @@ impl Judge {
         let scores = Scores { knn, probe: probe.mean, probe_deviation: probe.deviation };
         self.known.lock().map_err(|_| Error::new("another thread failed while scoring"))?.push((train, test, scores));
         Ok(scores)
-    }
-}
-
-fn agreement(found: &Features, reference: &Features) -> Agreement {
-    let rows = || (0..found.rows()).map(|i| (found.row(i), reference.row(i)));
-    let mut cosines: Vec<f64> = rows().map(|(a, b)| quality::cosine(a, b)).collect();
-    cosines.sort_by(f64::total_cmp);
-    Agreement {
-        cosine_mean: cosines.iter().sum::<f64>() / cosines.len() as f64,
-        cosine_q05: quality::quantile(&cosines, 0.05),
-        scaled_error: quality::scaled_error(found.values(), reference.values()),
     }
 }
 
@@ -180,20 +158,4 @@ fn on(runtime: Runtime, file: &[u8], description: &Description, pictures: &Split
         session.embed(pictures.image(i), row)?;
     }
     Features::new(pictures.len(), e, values)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_by_hand() {
-        let reference = Features::new(2, 2, vec![3.0, 4.0, 1.0, 0.0]).unwrap();
-        let found = Features::new(2, 2, vec![3.0, 4.5, 0.0, 1.0]).unwrap();
-        let a = agreement(&found, &reference);
-        assert_eq!(a.scaled_error, 1.0 / (26f64 / 4.0).sqrt());
-        assert!(a.cosine_mean < 0.5 && a.cosine_q05 == 0.0);
-        let same = agreement(&reference, &reference);
-        assert!((same.cosine_mean - 1.0).abs() < 1e-12 && same.scaled_error == 0.0);
-    }
 }
