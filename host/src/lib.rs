@@ -8,6 +8,7 @@ pub mod data;
 pub mod digest;
 pub mod error;
 pub mod eval;
+mod exp;
 pub mod export;
 pub mod inspect;
 pub mod model;

@@ -1,5 +1,5 @@
 //! What an inference costs: time on this machine ([`latency`]), exact instructions, scratch and stack on emulated cores
-//! ([`instructions`]).
+//! ([`instructions`]); and what a training step costs ([`training`]).
 //!
 //! Instructions are counted by a QEMU plugin (tools/insn-counter) and repeat to the last one; they are no cycles. A profile
 //! ([`profile`]) attributes them to functions through the firmware's debug information.
@@ -12,6 +12,7 @@ pub mod latency;
 mod machine;
 pub mod profile;
 pub mod table;
+pub mod training;
 
 pub use budget::{Budget, Judgement};
 pub use instructions::{Measurement, Model, Options};

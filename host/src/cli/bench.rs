@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub struct Args {
     /// Artifact (.ldae).
-    #[arg(required_unless_present = "preset", conflicts_with = "preset")]
+    #[arg(required_unless_present_any = ["preset", "train"], conflicts_with = "preset")]
     encoder: Option<PathBuf>,
     /// Instead of an artifact: presets with random weights, separated by commas.
     #[arg(long, value_delimiter = ',')]
@@ -41,10 +41,15 @@ pub struct Args {
     /// Without --device: threads of the throughput measurement [default: all cores]
     #[arg(long, conflicts_with = "device")]
     threads: Option<usize>,
+    #[command(flatten)]
+    training: super::bench_train::Args,
 }
 
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
+    if args.training.train {
+        return super::bench_train::run(&args.training, &args.preset, &args.device, args.threads, out);
+    }
     let models = match &args.encoder {
         Some(path) => vec![read(path)?],
         None => args.preset.iter().map(|name| Model::of_preset(name)).collect::<Result<_>>()?,

@@ -5,6 +5,7 @@
 mod output;
 
 mod bench;
+mod bench_train;
 mod data;
 mod demo;
 mod embed;

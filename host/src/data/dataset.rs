@@ -59,6 +59,23 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Training pictures alone, without labels or a source.
+    pub fn of_pictures(name: &str, train: Split) -> Self {
+        Dataset {
+            name: name.to_owned(),
+            kind: "pictures in memory".to_owned(),
+            classes: Vec::new(),
+            train,
+            test: None,
+            val: None,
+            unlabelled: None,
+            test_is_cut: false,
+            bad: Vec::new(),
+            sizes: Sizes::default(),
+            fingerprint: String::new(),
+        }
+    }
+
     /// The split evaluation uses: `test`, else `val`. A source with neither has a tenth of its training pictures cut
     /// off as `test` at load, so training and held-out pictures never overlap; only a set of one single picture
     /// returns `train` itself.

@@ -4,7 +4,7 @@
 //! Activations are [B, N, W] f32; linear layers run as one [B·N, W] product. Everything is generic over the device and
 //! takes gradients when its tensors do.
 
-use super::NORM_EPSILON;
+use super::{NORM_EPSILON, fused, is_cpu};
 use burn::tensor::{Tensor, activation, module};
 
 /// Weight `[in, out]` and bias `[out]`.
@@ -81,8 +81,14 @@ pub struct Block {
 impl Block {
     /// x [B, N, W]; `condition` is silu(c) [B, Wc].
     pub fn forward(&self, x: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
+        let modulation = self.modulation.forward(condition); // [B, 6W]
+        if is_cpu(&x.device()) { fused::dit_block(x, modulation, self) } else { self.composed(x, modulation) }
+    }
+
+    /// The definition, in Burn operations; modulation [B, 6W].
+    pub(super) fn composed(&self, x: Tensor<3>, modulation: Tensor<2>) -> Tensor<3> {
         let [b, _, w] = x.dims();
-        let modulation = self.modulation.forward(condition).reshape([b, 6, w]);
+        let modulation = modulation.reshape([b, 6, w]);
         let part = |i: usize| modulation.clone().narrow(1, i, 1);
         let attended = self.attention(modulate(x.clone(), part(0), part(1)));
         let x = x + attended * part(2);

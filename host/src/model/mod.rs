@@ -6,6 +6,7 @@
 
 pub mod block;
 pub mod eigen;
+mod fused;
 pub mod init;
 pub mod layout;
 pub mod net;
@@ -19,6 +20,7 @@ pub use init::{init_weights, randomise_gates};
 pub use weights::{NamedTensor, Weights};
 
 use crate::{Error, Result};
+use burn::tensor::Device;
 use ldae_shared::spec::EncoderSpec;
 
 /// Frequencies of the time embedding, cosines and sines together (DiT's `frequency_embedding_size`).
@@ -27,6 +29,11 @@ pub const TIME_FEATURES: usize = 256;
 pub const MIN_CONDITION: usize = 16;
 /// Epsilon of every LayerNorm (DiT).
 pub const NORM_EPSILON: f64 = 1e-6;
+
+/// True for Burn's CPU backend: its work is cut into parts for the cores, and blocks run as one operation (`fused`).
+pub fn is_cpu(device: &Device) -> bool {
+    *device == Device::flex()
+}
 
 /// Encoder and decoder together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

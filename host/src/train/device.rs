@@ -1,5 +1,6 @@
 //! Which device trains: `auto` takes a GPU that is really there, else the CPU (Burn's flex backend).
 
+pub use crate::model::is_cpu;
 use crate::{Error, Result};
 use burn::tensor::Device;
 
@@ -44,11 +45,6 @@ fn gpus() -> Vec<Device> {
     #[cfg(not(feature = "cuda"))]
     let gpus = Vec::new();
     gpus
-}
-
-/// True for the CPU backend, whose work is cut into parts for the cores.
-pub fn is_cpu(device: &Device) -> bool {
-    *device == Device::flex()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! pictures: order, noise and initial weights are counter-based, parts of a batch have a fixed size and their
 //! gradients a fixed order, whatever the number of cores.
 
+mod adamw;
 pub mod batch;
 pub mod checkpoint;
 mod config;
@@ -27,7 +28,7 @@ pub mod workers;
 
 pub use config::{DataConfig, ModelConfig, OptimiserConfig, ScheduleConfig, TrainConfig};
 pub use directory::Mode;
-pub use options::{DEFAULT_PRESET, TrainOptions};
+pub use options::{DEFAULT_BATCH, DEFAULT_PRESET, TrainOptions};
 pub use plan::Plan;
 pub use reconstruct::{Reconstruction, reconstruct};
 pub use run::{TrainSummary, run};

@@ -3,6 +3,9 @@
 //! All state is flat f32 tensors in layout order, so that a checkpoint names and restores every number. AdamW:
 //! Loshchilov, Hutter, "Decoupled weight decay regularization", 2019, betas 0.9 / 0.999 and epsilon 1e-8 (DiT).
 
+use super::adamw::{self, Factors};
+use super::workers::Workers;
+use crate::model::is_cpu;
 use burn::tensor::Tensor;
 
 /// First-moment decay.
@@ -47,8 +50,16 @@ impl State {
         State { first: zeros.clone(), second: zeros, average: parameters.clone(), parameters, step: 0 }
     }
 
-    /// One step. `norm` is the global norm of `gradients`; `decayed` says which tensors decay.
-    pub fn update(&mut self, gradients: Vec<Tensor<1>>, norm: f64, decayed: &[bool], update: &Update) {
+    /// One step. `norm` is the global norm of `gradients`; `decayed` says which tensors decay. On the CPU the workers share
+    /// the tensors.
+    pub fn update(
+        &mut self,
+        gradients: Vec<Tensor<1>>,
+        norm: f64,
+        decayed: &[bool],
+        update: &Update,
+        workers: &Workers,
+    ) {
         self.step += 1;
         let step = self.step as f64;
         let shrink = if update.clip > 0.0 && norm > update.clip { update.clip / norm } else { 1.0 };
@@ -57,16 +68,29 @@ impl State {
         let second_correction = 1.0 / (1.0 - BETA2.powf(step));
         // Short runs: the average follows within the first steps and reaches its decay only after about 9/(1 - decay).
         let decay = update.average_decay.min((1.0 + step) / (10.0 + step));
+        let kept = |i: usize| {
+            if decayed[i] { 1.0 - update.learning_rate * update.weight_decay } else { 1.0 }
+        };
+        let device = self.parameters.first().map(Tensor::device).unwrap_or_default();
+        if is_cpu(&device) {
+            return adamw::update(self, gradients, &device, workers, |i| Factors {
+                shrink: shrink as f32,
+                first: [BETA1 as f32, (1.0 - BETA1) as f32],
+                second: [BETA2 as f32, (1.0 - BETA2) as f32],
+                rate: rate as f32,
+                correction: second_correction as f32,
+                epsilon: EPSILON as f32,
+                keep: kept(i) as f32,
+                average: [decay as f32, (1.0 - decay) as f32],
+            });
+        }
         for (i, gradient) in gradients.into_iter().enumerate() {
             let gradient = gradient.mul_scalar(shrink);
             self.first[i] = self.first[i].clone().mul_scalar(BETA1) + gradient.clone().mul_scalar(1.0 - BETA1);
             self.second[i] = self.second[i].clone().mul_scalar(BETA2) + gradient.square().mul_scalar(1.0 - BETA2);
             let divisor = self.second[i].clone().mul_scalar(second_correction).sqrt().add_scalar(EPSILON);
             let change = (self.first[i].clone() / divisor).mul_scalar(rate);
-            let mut weights = self.parameters[i].clone();
-            if decayed[i] && update.weight_decay > 0.0 {
-                weights = weights.mul_scalar(1.0 - update.learning_rate * update.weight_decay);
-            }
+            let weights = self.parameters[i].clone().mul_scalar(kept(i));
             self.parameters[i] = weights - change;
             self.average[i] =
                 self.average[i].clone().mul_scalar(decay) + self.parameters[i].clone().mul_scalar(1.0 - decay);
@@ -75,7 +99,10 @@ impl State {
 }
 
 /// Global norm over all tensors; one read from the device.
-pub fn global_norm(gradients: &[Tensor<1>]) -> f64 {
+pub fn global_norm(gradients: &[Tensor<1>], workers: &Workers) -> f64 {
+    if gradients.first().is_some_and(|g| is_cpu(&g.device())) {
+        return adamw::sum_of_squares(gradients, workers).sqrt();
+    }
     let squares: Vec<Tensor<1>> = gradients.iter().map(|g| g.clone().square().sum()).collect();
     Tensor::cat(squares, 0).into_data().iter::<f32>().map(f64::from).sum::<f64>().sqrt()
 }
@@ -106,6 +133,7 @@ mod tests {
     #[test]
     fn adamw_is_the_published_update() {
         let (rate, decay, clip) = (0.01, 0.1, 0.5);
+        let workers = Workers::new(2).unwrap();
         let start = [[0.5f32, -1.0], [2.0, 0.25]];
         let mut state = State::new(start.iter().map(|v| tensor(v)).collect());
         let (mut p, mut m, mut v, mut e) =
@@ -115,7 +143,7 @@ mod tests {
             let gradient: Vec<[f32; 2]> =
                 (0..2).map(|i| [0.3 * step as f32 - i as f32, 0.1 * (step * step) as f32 - 2.0]).collect();
             let tensors: Vec<_> = gradient.iter().map(|g| tensor(g)).collect();
-            let norm = global_norm(&tensors);
+            let norm = global_norm(&tensors, &workers);
             let exact: f64 = gradient.iter().flatten().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
             assert!((norm / exact - 1.0).abs() < 1e-6);
             state.update(
@@ -123,6 +151,7 @@ mod tests {
                 norm,
                 &[true, false],
                 &Update { learning_rate: rate, weight_decay: decay, clip, average_decay: 0.99 },
+                &workers,
             );
             let average_decay = 0.99f64.min((1.0 + f64::from(step)) / (10.0 + f64::from(step)));
             for i in 0..2 {

@@ -13,7 +13,7 @@ pub const DEFAULT_PRESET: &str = "xs";
 /// Passes over the training pictures without `--epochs` or `--steps`.
 const DEFAULT_EPOCHS: f64 = 30.0;
 /// Pictures of a step without `--batch`.
-const DEFAULT_BATCH: usize = 128;
+pub const DEFAULT_BATCH: usize = 128;
 /// Peak learning rate of board presets without `--lr` (vit-* presets: paper A's 1e-4·batch/256).
 const BOARD_LEARNING_RATE: f64 = 1e-3;
 /// Share of the steps that warm up (paper A: a quarter of its 400 epochs; short runs cannot afford that).

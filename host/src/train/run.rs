@@ -210,12 +210,12 @@ impl Trainer<'_> {
             let step = self.batches.step(self.state.step);
             let result = self.gradients(&step);
             let losses = self.losses_by_t(&step, &result.losses);
-            let norm = optimiser::global_norm(&result.gradients);
+            let norm = optimiser::global_norm(&result.gradients, self.workers);
             self.check_finite(&losses, norm)?;
             let learning_rate = optimiser::learning_rate(o.learning_rate, self.state.step, o.warmup, o.steps);
             let update =
                 Update { learning_rate, weight_decay: o.weight_decay, clip: o.clip, average_decay: o.average_decay };
-            self.state.update(result.gradients, norm, &self.decayed, &update);
+            self.state.update(result.gradients, norm, &self.decayed, &update, self.workers);
             interval.add(&losses, norm);
             bar.inc(o.batch as u64);
             let done = self.state.step;

@@ -119,7 +119,7 @@ pub fn supervised(
             let labels: Vec<u16> = samples.iter().map(|&s| train_labels[s as usize]).collect();
             classifier.losses(leaves, batches.clean(step.epoch, samples, device), &labels)
         });
-        let norm = optimiser::global_norm(&result.gradients);
+        let norm = optimiser::global_norm(&result.gradients, &workers);
         if !norm.is_finite() {
             return Err(Error::new(format!(
                 "training with labels: the loss is no longer finite at step {}",
@@ -133,7 +133,7 @@ pub fn supervised(
             clip: 1.0,
             average_decay: o.average_decay,
         };
-        state.update(result.gradients, norm, &decayed, &update);
+        state.update(result.gradients, norm, &decayed, &update, &workers);
         bar.inc(o.batch as u64);
     }
     bar.finish_and_clear();

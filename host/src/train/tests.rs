@@ -21,17 +21,10 @@ fn dataset() -> Dataset {
         Split::from_memory(pictures.concat(), 8, 3, Some(labels))
     };
     Dataset {
-        name: "slopes".to_owned(),
-        kind: "test".to_owned(),
         classes: vec!["down".to_owned(), "up".to_owned()],
-        train: split(48, 1),
         test: Some(split(24, 2)),
-        val: None,
-        unlabelled: None,
-        test_is_cut: false,
-        bad: Vec::new(),
-        sizes: Default::default(),
         fingerprint: "slopes".to_owned(),
+        ..Dataset::of_pictures("slopes", split(48, 1))
     }
 }
 
