@@ -50,15 +50,13 @@ fn main() -> ExitCode {
 
 /// Ignored suites that do not exist (any more).
 fn stale_ignores(runtimes: &[Box<dyn Runtime>]) -> Vec<String> {
-    let unknown = |i: &&runtime::Ignored| SUITES.iter().all(|s| s.name != i.suite);
-    let of = |r: &Box<dyn Runtime>| {
-        r.ignored()
-            .iter()
-            .filter(unknown)
-            .map(|i| format!("{} ignores {}, which is no suite", r.name(), i.suite))
-            .collect::<Vec<_>>()
-    };
-    runtimes.iter().flat_map(of).collect()
+    let mut stale = Vec::new();
+    for runtime in runtimes {
+        for ignored in runtime.ignored().iter().filter(|i| SUITES.iter().all(|s| s.name != i.suite)) {
+            stale.push(format!("{} ignores {}, which is no suite", runtime.name(), ignored.suite));
+        }
+    }
+    stale
 }
 
 /// All cells, on all cores, and the time of each suite.
