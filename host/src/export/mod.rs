@@ -113,6 +113,7 @@ pub fn export(weights: &Weights, dataset: &Dataset, options: &Options, files: Fi
         plain: &plain,
         equalised: &float,
         head: Standardiser::new(&statistics.pooled_mean, &statistics.pooled_deviation),
+        calibration: &pictures,
         quantised: &quantised,
         identity: identity(&bytes)?,
     };

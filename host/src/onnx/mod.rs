@@ -81,10 +81,16 @@ pub fn int8(encoder: &WeightOnly, head: &Standardiser, origin: &Origin<'_>) -> R
 
 /// The standardised embedding that a file of `encoder` and `head` computes, by the host's own float code.
 pub fn embedding(encoder: &FloatEncoder, head: &Standardiser, picture: &[u8]) -> Vec<f32> {
+    let mut out = pooled(encoder, picture);
+    head.apply_to(&mut out);
+    out
+}
+
+/// [`embedding`] before standardisation.
+pub fn pooled(encoder: &FloatEncoder, picture: &[u8]) -> Vec<f32> {
     let s = &encoder.spec;
     let mut out = vec![0.0; s.embedding() as usize];
     pool(&encoder.tokens(picture), s.grid() as usize, s.pooling, &mut out);
-    head.apply_to(&mut out);
     out
 }
 
