@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board cuda mpi fuzz miri"
+all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board onnx cuda mpi fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
 board_packages="nucleo-f411re nucleo-h743zi nrf52840-dk pico pico2 esp32c3"
@@ -244,6 +244,13 @@ step_instructions() {
   (cd tools/insn-counter && cargo fmt --check && cargo test --release --locked --target-dir "$tools_dir/insn-counter") || return 1
   cargo test --release -p ldae-host --lib bench:: -- --ignored || return 1
   cargo run --release -- bench --device qemu:all --preset xs,s,m --profile --md --check
+}
+
+# Exported ONNX files: valid, and onnxruntime agrees with Burn. LDAE_PYTHON names a Python that has both packages.
+step_onnx() {
+  ${LDAE_PYTHON:-python3} -c "import onnx, onnxruntime" 2>/dev/null ||
+    { skip "Python lacks onnx or onnxruntime: pip install onnx onnxruntime, or set LDAE_PYTHON"; return 0; }
+  cargo test --release -p ldae-host --lib onnx:: -- --include-ignored --nocapture
 }
 
 # NVRTC only: neither a CUDA toolkit nor a GPU is needed to build.

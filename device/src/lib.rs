@@ -11,6 +11,8 @@
 //! # Some(()) }
 //! ```
 //!
+//! Linux boards can also run the ONNX export, in float, through the module `tract` (feature `tract`, std).
+//!
 //! Firmware sizes its buffers at compile time: `static SCRATCH: Scratch<{ scratch_bytes(&SPEC) }>`.
 #![no_std]
 #![deny(unsafe_code)]

@@ -176,6 +176,11 @@ fn claims_of_gigabytes_are_refused_before_any_allocation() {
         }
     });
     assert!(broadcast.unwrap_err().to_string().contains("larger than the spec implies"));
+    // Products that a file of this spec does not need: time, not memory.
+    let slow = in_graph(|g| {
+        g.node.extend((0..20).map(|i| node("MatMul", &["scores", "scores"], &format!("slow{i}"), vec![])));
+    });
+    assert!(slow.unwrap_err().to_string().contains("more multiplications"));
     let input = in_graph(|g| g.input[0] = value("pixels", 2, &[1, huge, huge, 1]));
     assert!(matches!(input, Err(TractError::Graph { .. })));
     // A length that the file does not have.

@@ -19,6 +19,8 @@ pub(super) struct Budget {
     pub(super) largest: u64,
     /// Sum over all that operators give, dequantised weights included.
     pub(super) computed: u64,
+    /// Multiply-accumulates of all products: bounds the time of the test vectors.
+    pub(super) macs: u64,
     /// Operators.
     pub(super) nodes: usize,
 }
@@ -47,6 +49,7 @@ impl Budget {
             stored,
             largest: widest.max(MAX_DEQUANTISED),
             computed: 2 * stored + front + (depth + 1) * block + 64 * e,
+            macs: 2 * spec.macs(),
             nodes: usize::try_from(64 + 96 * (depth + 1) + 4 * columns).unwrap_or(usize::MAX),
         })
     }

@@ -26,7 +26,7 @@ pub(super) fn graph(graph: &GraphProto, spec: &EncoderSpec, budget: &Budget) -> 
     let mut values = Values::new();
     input(graph, spec, &mut values)?;
     stored(&graph.initializer, budget, &mut values)?;
-    let mut computed = 0u64;
+    let (mut computed, mut macs) = (0u64, 0u64);
     for (index, node) in graph.node.iter().enumerate() {
         let fault = |operator, what| TractError::Node { index, operator, what };
         let operator = ops::operator(node)?;
@@ -37,6 +37,13 @@ pub(super) fn graph(graph: &GraphProto, spec: &EncoderSpec, budget: &Budget) -> 
         computed = computed.saturating_add(size);
         if size > budget.largest || computed > budget.computed {
             return Err(fault(operator.name, "result is larger than the spec implies"));
+        }
+        if operator.name == ops::MAT_MUL {
+            let inner = inputs.first().and_then(|x| x.shape.dims().last()).copied().unwrap_or(0);
+            macs = macs.saturating_add(size.saturating_mul(inner));
+        }
+        if macs > budget.macs {
+            return Err(fault(operator.name, "more multiplications than the spec implies"));
         }
         if operator.name == ops::DEQUANTIZE && size > MAX_DEQUANTISED {
             return Err(fault(operator.name, "dequantised tensor above 4 MiB, which tract would expand in every run"));

@@ -9,6 +9,8 @@ use tract_onnx::pb::NodeProto;
 
 /// Name of the weight-only operator.
 pub(super) const DEQUANTIZE: &str = "DequantizeLinear";
+/// Name of the product.
+pub(super) const MAT_MUL: &str = "MatMul";
 /// Most inputs of a concatenation: column blocks of one weight.
 const MAX_PARTS: usize = 1024;
 
@@ -56,7 +58,7 @@ static OPERATORS: [Operator; 17] = [
     Operator { name: "Sqrt", infer: sqrt },
     Operator { name: "Reshape", infer: reshape },
     Operator { name: "Transpose", infer: transpose },
-    Operator { name: "MatMul", infer: mat_mul },
+    Operator { name: MAT_MUL, infer: mat_mul },
     Operator { name: "LayerNormalization", infer: layer_normalization },
     Operator { name: "Softmax", infer: softmax },
     Operator { name: "Gelu", infer: gelu },

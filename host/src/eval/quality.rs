@@ -159,7 +159,7 @@ fn histogram(cosines: &[f64]) -> Histogram {
 }
 
 /// Cosine in f64; 1 when both vectors are zero, 0 when one of them is.
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let (aa, bb) = (dot(a, a), dot(b, b));
     match (aa == 0.0, bb == 0.0) {
@@ -170,7 +170,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Nearest-rank quantile, rounded down, of values in rising order.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * q) as usize]
 }
 
