@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board cuda fuzz miri"
+all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board onnx cuda mpi fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
 board_packages="nucleo-f411re nucleo-h743zi nrf52840-dk pico pico2 esp32c3"
@@ -159,7 +159,8 @@ step_emulated() {
   gallery qemu-arm thumbv7em-none-eabihf arm -machine mps2-an386 &&
     gallery qemu-riscv riscv32imac-unknown-none-elf riscv32 -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
   cargo test --release -p ldae-host --lib verify:: -- --ignored &&
-    cargo test --release -p ldae-tests --test board_programs -- --ignored
+    cargo test --release -p ldae-tests --test board_programs -- --ignored &&
+    LDAE_EMULATED=1 cargo test --release -p ldae-tests --test agreement -- emulated
 }
 # Runs a program of a package on an emulated board: package/target, program, emulator, machine arguments.
 emulate() {
@@ -246,8 +247,26 @@ step_instructions() {
   cargo run --release -- bench --device qemu:all --preset xs,s,m --profile --md --check
 }
 
+# Exported ONNX files: valid, and onnxruntime agrees with Burn. LDAE_PYTHON names a Python that has both packages.
+step_onnx() {
+  ${LDAE_PYTHON:-python3} -c "import onnx, onnxruntime" 2>/dev/null ||
+    { skip "Python lacks onnx or onnxruntime: pip install onnx onnxruntime, or set LDAE_PYTHON"; return 0; }
+  cargo test --release -p ldae-host --lib onnx:: -- --include-ignored --nocapture
+}
+
 # NVRTC only: neither a CUDA toolkit nor a GPU is needed to build.
 step_cuda() { cargo check --release -p ldae-host --features cuda; }
+
+# Two processes must train what one does. The program with MPI is another build of the host crate, kept beside the usual one.
+step_mpi() {
+  for tool in mpirun mpicc; do
+    have $tool || { skip "$tool is not installed: Open MPI or MPICH with its headers, and libclang"; return 0; }
+  done
+  cargo build --release -p ldae-host --features mpi || return 1
+  program=${CARGO_TARGET_DIR:-$PWD/target}/ldae-mpi
+  cp "${CARGO_TARGET_DIR:-$PWD/target}/release/ldae" "$program" || return 1
+  LDAE_MPI_PROGRAM=$program cargo test --release -p ldae-tests --test ranks -- --ignored --test-threads 1
+}
 
 step_fuzz() {
   [ -d fuzz ] || { skip "no fuzz folder"; return 0; }

@@ -1,15 +1,16 @@
-//! `ldae inspect`: layers, MACs, flash, exact RAM and boards of a preset, a run or an artifact.
+//! `ldae inspect`: layers, MACs, flash, exact RAM and boards of a preset, a run or an artifact; what an ONNX file holds.
 
 use super::{Outcome, Output};
 use crate::Result;
-use crate::inspect::{APPLICATION_FLASH, APPLICATION_RAM, BOARDS, Inspection, inspect};
+use crate::inspect::{APPLICATION_FLASH, APPLICATION_RAM, BOARDS, Inspection, inspect, inspect_onnx_file};
 use ldae_shared::spec::PRESETS;
 use std::fmt::Write;
+use std::path::Path;
 
 /// Arguments of `ldae inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Preset name, run directory, .ldae or checkpoint file, or `all` for a table of the presets.
+    /// Preset name, run directory, .ldae, .onnx or checkpoint file, or `all` for a table of the presets.
     what: String,
 }
 
@@ -18,6 +19,9 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     if args.what == "all" {
         let all: Vec<Inspection> = PRESETS.iter().map(|p| inspect(p.name)).collect::<Result<_>>()?;
         out.facts(&serde_json::json!({ "models": all, "boards": BOARDS }), overview(&all));
+    } else if Path::new(&args.what).extension().is_some_and(|x| x == "onnx") {
+        let file = inspect_onnx_file(Path::new(&args.what))?;
+        out.facts(&file, &file);
     } else {
         let one = inspect(&args.what)?;
         out.facts(&one, detail(&one));
@@ -75,23 +79,7 @@ fn overview(all: &[Inspection]) -> String {
 }
 
 fn detail(i: &Inspection) -> String {
-    let s = &i.shape;
-    let mut t = format!(
-        "{}: {} x {} x {} pixels, {} patches of {}, rank {}, width {}, {} blocks, {} heads, MLP x{}, pooling {}: {} components\n\n",
-        i.name,
-        s.image,
-        s.image,
-        s.channels,
-        s.tokens,
-        s.patch,
-        s.rank,
-        s.width,
-        s.depth,
-        s.heads,
-        s.mlp_ratio,
-        s.pooling,
-        s.embedding
-    );
+    let mut t = format!("{}: {}\n\n", i.name, i.shape);
     let _ = writeln!(t, "{:<20} {:>12} {:>10} {:>12}", "layer", "MACs", "weights", "flash bytes");
     for l in &i.layers {
         let _ = writeln!(t, "{:<20} {:>12} {:>10} {:>12}", l.name, l.macs, l.weights, l.flash_bytes);

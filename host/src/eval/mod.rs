@@ -10,6 +10,7 @@
 //! every sum is over fixed parts in a fixed order.
 
 mod activation;
+pub mod agreement;
 pub mod artifact;
 pub mod baselines;
 pub mod comparison;

@@ -31,25 +31,19 @@ impl Standardiser {
         mean.iter_mut().for_each(|m| *m /= n);
         let mut variance = column_sums(train, |c, v| (v - mean[c]) * (v - mean[c]));
         variance.iter_mut().for_each(|v| *v /= n);
-        let factor = mean
-            .iter()
-            .zip(&variance)
-            .map(|(m, v)| {
-                let deviation = v.sqrt();
-                if deviation <= CONSTANT * m.abs() || deviation < f64::from(f32::MIN_POSITIVE) {
-                    0.0
-                } else {
-                    (1.0 / deviation) as f32
-                }
-            })
-            .collect();
+        let factor = mean.iter().zip(&variance).map(|(&m, v)| factor(m, v.sqrt())).collect();
         Standardiser { mean: mean.iter().map(|&m| m as f32).collect(), factor }
     }
 
-    /// From means and deviations measured elsewhere; a component without deviation becomes 0.
+    /// From means and deviations measured elsewhere; a constant component becomes 0.
     pub fn new(mean: &[f32], deviation: &[f32]) -> Self {
-        let factor = deviation.iter().map(|&d| if d > 0.0 { 1.0 / d } else { 0.0 }).collect();
+        let factor = mean.iter().zip(deviation).map(|(&m, &d)| factor(m.into(), d.into())).collect();
         Standardiser { mean: mean.to_vec(), factor }
+    }
+
+    /// From means and reciprocal deviations, as [`Standardiser::means`] and [`Standardiser::factors`] give them.
+    pub fn with_factors(mean: Vec<f32>, factor: Vec<f32>) -> Self {
+        Standardiser { mean, factor }
     }
 
     /// Standardises in place. Constant components of the training features become 0.
@@ -73,6 +67,15 @@ impl Standardiser {
     /// Reciprocal deviation of each component, 0 for a constant one.
     pub fn factors(&self) -> &[f32] {
         &self.factor
+    }
+}
+
+/// Reciprocal of a deviation, 0 for that of a component that is constant up to rounding.
+fn factor(mean: f64, deviation: f64) -> f32 {
+    if deviation <= CONSTANT * mean.abs() || deviation < f64::from(f32::MIN_POSITIVE) {
+        0.0
+    } else {
+        (1.0 / deviation) as f32
     }
 }
 
@@ -124,6 +127,14 @@ mod tests {
         standardise(&mut train, &mut test).unwrap();
         assert_eq!(train.values(), [-1.0, 0.0, -1.0, 1.0, 0.0, 1.0]);
         assert_eq!(test.values(), [2.0, 0.0, 0.5]);
+    }
+
+    #[test]
+    fn rounding_of_a_constant_is_no_deviation() {
+        let s = Standardiser::new(&[1.0, 1.0, 0.0, 0.0], &[1e-7, 1e-3, 1e-7, 0.0]);
+        assert_eq!(s.factors()[0], 0.0);
+        assert!((s.factors()[1] / 1e3 - 1.0).abs() < 1e-6 && s.factors()[2] > 9e6);
+        assert_eq!(s.factors()[3], 0.0);
     }
 
     #[test]

@@ -8,12 +8,15 @@ mod vectors;
 
 pub use onnx::OnnxFile;
 pub use quality::QualityReport;
+pub use vectors::make as test_vectors;
 
 use crate::cli::Output;
 use crate::data::Dataset;
 use crate::digest::{hex, sha256_hex};
 use crate::error::Context;
+use crate::eval::standardise::Standardiser;
 use crate::model::Weights;
+use crate::onnx::Form;
 use crate::quantise::{FloatEncoder, LayerNoise, MIN_PICTURES, calibrate, quantise};
 use crate::{Error, Result, atomic};
 use half::f16;
@@ -51,6 +54,19 @@ pub struct Files {
     pub onnx_int8: Option<PathBuf>,
 }
 
+impl Files {
+    /// Refuses an ONNX file that cannot be written, before hours of calibration.
+    fn check_sizes(&self, weights: &Weights) -> Result<()> {
+        let spec = &weights.spec().encoder;
+        for (path, form) in [(&self.onnx, Form::Float32), (&self.onnx_int8, Form::Int8)] {
+            if path.is_some() {
+                crate::onnx::check_size(spec, form)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What was exported.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exported {
@@ -75,6 +91,7 @@ pub struct Exported {
 /// # Errors
 /// The weights do not quantise, the pictures have another shape, or the file cannot be written.
 pub fn export(weights: &Weights, dataset: &Dataset, options: &Options, files: Files, out: &Output) -> Result<Exported> {
+    files.check_sizes(weights)?;
     let plain = FloatEncoder::fold(weights, options.t, options.pooling)?;
     let pictures = dataset.train.limit(options.calibration);
     if pictures.len() < MIN_PICTURES {
@@ -91,8 +108,16 @@ pub fn export(weights: &Weights, dataset: &Dataset, options: &Options, files: Fi
     desc.provenance = provenance(dataset, options, pictures.len());
     desc.vectors = vectors::make(desc, options.vectors)?;
     let bytes = write(desc)?;
-    let identity = identity(&bytes)?;
-    let onnx = onnx::make(&files, (&plain, &float), &statistics, &quantised, &identity)?;
+    let source = onnx::Source {
+        weights,
+        plain: &plain,
+        equalised: &float,
+        head: Standardiser::new(&statistics.pooled_mean, &statistics.pooled_deviation),
+        calibration: &pictures,
+        quantised: &quantised,
+        identity: identity(&bytes)?,
+    };
+    let onnx = onnx::make(&files, &source, dataset.held_out(), options)?;
     let quality = (options.compare > 0)
         .then(|| quality::measure(weights, &bytes, dataset, options, (&statistics, quantised.noise), out))
         .transpose()?;

@@ -5,12 +5,14 @@
 
 mod boards;
 mod layers;
+mod onnx;
 #[cfg(test)]
 mod tests;
 mod totals;
 
 pub use boards::{APPLICATION_FLASH, APPLICATION_RAM, BOARDS, Board};
 pub use layers::{Layer, layers};
+pub use onnx::{OnnxInspection, inspect_onnx, inspect_onnx_file};
 pub use totals::{BoardTotal, totals};
 
 use crate::error::Context;
@@ -54,6 +56,33 @@ pub struct Shape {
     pub pooling: &'static str,
     /// Embedding components E.
     pub embedding: u32,
+}
+
+impl Shape {
+    /// The shape of a spec.
+    pub fn of(spec: &EncoderSpec) -> Self {
+        Shape {
+            image: spec.image,
+            channels: spec.channels,
+            patch: spec.patch,
+            tokens: spec.tokens(),
+            rank: spec.rank,
+            width: spec.width,
+            depth: spec.depth,
+            heads: spec.heads,
+            mlp_ratio: spec.mlp_ratio,
+            pooling: spec.pooling.name(),
+            embedding: spec.embedding(),
+        }
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{0} x {0} x {1} pixels, {2} patches of {3}", self.image, self.channels, self.tokens, self.patch)?;
+        write!(f, ", rank {}, width {}, {} blocks, {} heads", self.rank, self.width, self.depth, self.heads)?;
+        write!(f, ", MLP x{}, pooling {}: {} components", self.mlp_ratio, self.pooling, self.embedding)
+    }
 }
 
 /// What is stored in an artifact beyond the shape.
@@ -112,22 +141,9 @@ pub fn inspect_spec(name: &str, spec: &EncoderSpec) -> Result<Inspection> {
     let layers = layers(spec);
     let sections = SPEC_AND_PREPROCESS + layers.iter().map(|l| l.flash_bytes).sum::<u64>();
     let header = format::HEADER as u64 + REQUIRED_SECTIONS * format::ENTRY as u64;
-    let shape = Shape {
-        image: spec.image,
-        channels: spec.channels,
-        patch: spec.patch,
-        tokens: spec.tokens(),
-        rank: spec.rank,
-        width: spec.width,
-        depth: spec.depth,
-        heads: spec.heads,
-        mlp_ratio: spec.mlp_ratio,
-        pooling: spec.pooling.name(),
-        embedding: spec.embedding(),
-    };
     let mut inspection = Inspection {
         name: name.to_owned(),
-        shape,
+        shape: Shape::of(spec),
         macs: spec.macs(),
         parameters: spec.parameters(),
         flash_bytes: header + sections,
@@ -188,7 +204,7 @@ pub fn inspect(what: &str) -> Result<Inspection> {
     }
     let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
     Err(Error::new(format!("{what} is no preset, no file and no run directory"))
-        .hint(format!("presets are {}; or give an .ldae file, a run directory, or `all`", names.join(", "))))
+        .hint(format!("presets are {}; or give an .ldae or .onnx file, a run directory, or `all`", names.join(", "))))
 }
 
 fn inspect_run(path: &Path) -> Result<Inspection> {

@@ -2,6 +2,8 @@
 //! test vectors and provenance. A runtime refuses a file whose properties it does not know.
 
 use super::Form;
+use crate::error::Context;
+use crate::{Error, Result};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ldae_shared::spec::EncoderSpec;
@@ -65,4 +67,18 @@ fn encoded(vectors: &[Vector<'_>]) -> String {
         bytes.extend(v.embedding.iter().flat_map(|v| v.to_le_bytes()));
     }
     BASE64_STANDARD.encode(bytes)
+}
+
+/// Number of test vectors in the text of `ldae.vectors`.
+///
+/// # Errors
+/// It is not base64, or not a whole number of vectors.
+pub fn vectors_in(spec: &EncoderSpec, text: &str) -> Result<usize> {
+    let bytes = BASE64_STANDARD.decode(text).context(|| "the test vectors are not base64")?.len();
+    let record = spec.pixels() as usize + 4 * spec.embedding() as usize;
+    if bytes.is_multiple_of(record) {
+        Ok(bytes / record)
+    } else {
+        Err(Error::new(format!("the test vectors have {bytes} bytes, no multiple of {record}")))
+    }
 }

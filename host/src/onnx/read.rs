@@ -13,7 +13,7 @@ pub(super) enum Value<'a> {
 
 /// Why bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Malformed {
+pub enum Malformed {
     /// The bytes end inside a field.
     Truncated,
     /// A number is longer than 64 bits.
