@@ -223,7 +223,7 @@ step_linux_board() {
       *) gcc=arm-linux-gnueabihf; emulator=qemu-arm ;;
     esac
     build_std=
-    [ "$(core_library $target)" = source ] && build_std=-Zbuild-std=std,panic_abort
+    [ "$(core_library $target)" = source ] && build_std=-Zbuild-std=std,panic_unwind
     variable=$(printf %s "$target" | tr a-z- A-Z_)
     (cd firmware-examples/linux-board && env RUSTC_BOOTSTRAP="${build_std:+1}" \
       "CARGO_TARGET_${variable}_LINKER=$gcc-gcc" "CC_$(printf %s "$target" | tr - _)=$gcc-gcc" \
