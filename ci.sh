@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board onnx cuda fuzz miri"
+all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board onnx cuda mpi fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
 board_packages="nucleo-f411re nucleo-h743zi nrf52840-dk pico pico2 esp32c3"
@@ -159,7 +159,8 @@ step_emulated() {
   gallery qemu-arm thumbv7em-none-eabihf arm -machine mps2-an386 &&
     gallery qemu-riscv riscv32imac-unknown-none-elf riscv32 -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
   cargo test --release -p ldae-host --lib verify:: -- --ignored &&
-    cargo test --release -p ldae-tests --test board_programs -- --ignored
+    cargo test --release -p ldae-tests --test board_programs -- --ignored &&
+    LDAE_EMULATED=1 cargo test --release -p ldae-tests --test agreement -- emulated
 }
 # Runs a program of a package on an emulated board: package/target, program, emulator, machine arguments.
 emulate() {
@@ -222,7 +223,7 @@ step_linux_board() {
       *) gcc=arm-linux-gnueabihf; emulator=qemu-arm ;;
     esac
     build_std=
-    [ "$(core_library $target)" = source ] && build_std=-Zbuild-std=std,panic_abort
+    [ "$(core_library $target)" = source ] && build_std=-Zbuild-std=std,panic_unwind
     variable=$(printf %s "$target" | tr a-z- A-Z_)
     (cd firmware-examples/linux-board && env RUSTC_BOOTSTRAP="${build_std:+1}" \
       "CARGO_TARGET_${variable}_LINKER=$gcc-gcc" "CC_$(printf %s "$target" | tr - _)=$gcc-gcc" \
@@ -255,6 +256,17 @@ step_onnx() {
 
 # NVRTC only: neither a CUDA toolkit nor a GPU is needed to build.
 step_cuda() { cargo check --release -p ldae-host --features cuda; }
+
+# Two processes must train what one does. The program with MPI is another build of the host crate, kept beside the usual one.
+step_mpi() {
+  for tool in mpirun mpicc; do
+    have $tool || { skip "$tool is not installed: Open MPI or MPICH with its headers, and libclang"; return 0; }
+  done
+  cargo build --release -p ldae-host --features mpi || return 1
+  program=${CARGO_TARGET_DIR:-$PWD/target}/ldae-mpi
+  cp "${CARGO_TARGET_DIR:-$PWD/target}/release/ldae" "$program" || return 1
+  LDAE_MPI_PROGRAM=$program cargo test --release -p ldae-tests --test ranks -- --ignored --test-threads 1
+}
 
 step_fuzz() {
   [ -d fuzz ] || { skip "no fuzz folder"; return 0; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ldae's training step against PyTorch's on this CPU: same model, batch and precision, blocks of steps of both in turn.
+"""ldae's training step against PyTorch's on this machine: same model, batch and precision, blocks of steps of both in turn.
 See README.md."""
 
 import argparse
@@ -17,8 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 class Ldae:
     """`ldae bench --train --paced`, kept running."""
 
-    def __init__(self, program, arguments, threads):
-        command = [program, "bench", "--train", "--paced", "--threads", str(threads), *arguments]
+    def __init__(self, program, arguments, threads, device):
+        command = [program, "bench", "--train", "--paced", "--threads", str(threads), "--device", device, *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.shape = json.loads(self.process.stdout.readline())
 
@@ -35,10 +35,10 @@ class Ldae:
 class Torch:
     """The same model in PyTorch."""
 
-    def __init__(self, shape, batch, compiled):
+    def __init__(self, shape, batch, device, compiled):
         import model
 
-        self.trainer = model.Trainer(shape, batch, compiled=compiled)
+        self.trainer = model.Trainer(shape, batch, device=device, compiled=compiled)
 
     def run(self, steps):
         times = []
@@ -56,6 +56,7 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--block", type=int, default=2, help="steps of one contender in a round")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for both")
     parser.add_argument("--compiled", action="store_true", help="torch.compile as a third contender (needs a C++ compiler)")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("shape", nargs="*", help="options of `ldae bench --train`, behind --: --preset m --decoder-depth 2")
@@ -66,10 +67,10 @@ def main():
     if not args.ldae:
         subprocess.run(["cargo", "build", "--release", "-q"], cwd=ROOT, check=True)
         args.ldae = str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "ldae")
-    ours = Ldae(args.ldae, ["--batch", str(args.batch), *args.shape], args.threads)
-    contenders = {"ldae": ours, "pytorch eager": Torch(ours.shape, args.batch, False)}
+    ours = Ldae(args.ldae, ["--batch", str(args.batch), *args.shape], args.threads, args.device)
+    contenders = {"ldae": ours, "pytorch eager": Torch(ours.shape, args.batch, args.device, False)}
     if args.compiled:
-        contenders["pytorch compiled"] = Torch(ours.shape, args.batch, True)
+        contenders["pytorch compiled"] = Torch(ours.shape, args.batch, args.device, True)
     times = {name: [] for name in contenders}
     for contender in contenders.values():
         contender.run(2)  # warm-up, compilation
@@ -83,6 +84,7 @@ def main():
     }
     summary = {
         "torch": torch.__version__,
+        "device": args.device,
         "threads": args.threads,
         "batch": args.batch,
         "shape": ours.shape,
@@ -98,7 +100,7 @@ def main():
         print(f"{name:18} {1e3 * r['median_s']:9.1f} ms a step (best {1e3 * r['best_s']:.1f}), {r['pictures_per_second']:.1f} pictures/s")
     print(
         f"{summary['speed_against_eager']:.2f} of PyTorch {torch.__version__} eager (best steps: "
-        f"{summary['speed_against_eager_of_best']:.2f}), {args.threads} threads, batch {args.batch}, f32"
+        f"{summary['speed_against_eager_of_best']:.2f}), {args.device}, {args.threads} threads, batch {args.batch}, f32"
     )
 
 

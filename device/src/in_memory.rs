@@ -1,9 +1,12 @@
-//! An artifact in a host's memory, where and as the engine of this process wants it (feature `alloc`).
+//! An artifact and scratch in a host's memory, where and as the engine of this process wants them (feature `alloc`).
 
 use crate::kernels::Choice;
 use alloc::vec;
 use alloc::vec::Vec;
 use ldae_shared::format::{Layout, pack};
+
+/// Multiple that scratch and packed artifacts start at.
+const ALIGNMENT: usize = 16;
 
 /// Weight layout of this machine's fastest kernels.
 pub fn host_layout() -> Layout {
@@ -11,19 +14,44 @@ pub fn host_layout() -> Layout {
     Layout::ALL.into_iter().rev().find(|layout| Choice::best(*layout).is_some()).unwrap_or(Layout::Canonical)
 }
 
-/// Artifact bytes at a multiple of 16, as packed artifacts must lie.
-#[derive(Clone, Debug)]
-pub struct InMemory {
-    words: Vec<u128>,
-    length: usize,
+/// Bytes at a multiple of 16. A `Vec<u128>` is not that everywhere: 32-bit Arm aligns it to 8.
+#[derive(Debug)]
+pub struct AlignedBytes {
+    memory: Vec<u8>,
+    start: usize,
 }
+
+impl AlignedBytes {
+    /// Zeros.
+    pub fn zeroed(length: usize) -> Self {
+        let mut memory = vec![0; length + ALIGNMENT - 1];
+        // The heap's place does not change when the vector is moved.
+        let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
+        memory.truncate(start + length);
+        AlignedBytes { memory, start }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..]
+    }
+
+    /// The bytes.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..]
+    }
+}
+
+/// Artifact bytes at a multiple of 16, as packed artifacts must lie.
+#[derive(Debug)]
+pub struct InMemory(AlignedBytes);
 
 impl InMemory {
     /// The bytes as they are.
     pub fn copy(artifact: &[u8]) -> Self {
-        let mut words = vec![0u128; artifact.len().div_ceil(size_of::<u128>())];
-        bytemuck::cast_slice_mut::<_, u8>(&mut words)[..artifact.len()].copy_from_slice(artifact);
-        InMemory { words, length: artifact.len() }
+        let mut bytes = AlignedBytes::zeroed(artifact.len());
+        bytes.bytes_mut().copy_from_slice(artifact);
+        InMemory(bytes)
     }
 
     /// Packed for this machine's fastest kernels. What cannot be packed (damaged or packed already) is kept as it is:
@@ -37,6 +65,20 @@ impl InMemory {
 
     /// The artifact.
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.length]
+        self.0.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_aligned_wherever_it_is_moved() {
+        let all: Vec<AlignedBytes> = (0..100).map(AlignedBytes::zeroed).collect();
+        for (length, bytes) in all.iter().enumerate() {
+            assert_eq!(bytes.bytes().len(), length);
+            assert_eq!(bytes.bytes().as_ptr().align_offset(ALIGNMENT), 0);
+        }
     }
 }

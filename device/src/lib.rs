@@ -35,7 +35,7 @@ pub mod tract;
 
 pub use encoder::{Aligned, EmbedError, Embedding, Encoder, LoadError, Scratch};
 #[cfg(feature = "alloc")]
-pub use in_memory::{InMemory, host_layout};
+pub use in_memory::{AlignedBytes, InMemory, host_layout};
 pub use ldae_shared::format::{Artifact, FormatError, Layout};
 pub use plan::{scratch_bytes, scratch_bytes_of};
 pub use tap::{BlockStage, CrcTaps, NoTap, Tap, TapData, TapId};

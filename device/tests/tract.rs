@@ -138,6 +138,14 @@ fn random_splices() {
 }
 
 #[test]
+fn other_files_are_refused_in_words() {
+    for bytes in [&b""[..], b"LDAE\x01\x00\x00\x00", b"\x89PNG\r\n\x1a\n", b"import torch"] {
+        let error = TractEncoder::new(bytes).unwrap_err();
+        assert_eq!(error.to_string(), "not an ONNX file, or damaged at byte 0");
+    }
+}
+
+#[test]
 fn quantised_activations_are_refused_by_name() {
     let quantise = |operator: &str| {
         in_graph(|g| g.node.insert(8, node(operator, &["embedded", "scales"], "codes of activations", vec![])))
@@ -208,7 +216,7 @@ fn a_spec_that_needs_too_much_is_refused() {
 fn many_empty_messages_are_refused() {
     // Two bytes each in the file, a kilobyte each when decoded.
     let nodes = [0x0A, 0x00].repeat(1 << 20);
-    let mut file = vec![0x3A];
+    let mut file = vec![0x08, 9, 0x3A];
     prost::encode_length_delimiter(nodes.len(), &mut file).unwrap();
     file.extend(nodes);
     assert_eq!(TractEncoder::new(&file).unwrap_err(), TractError::Records);

@@ -17,6 +17,7 @@ pub mod pack;
 pub mod quantise;
 pub mod report;
 pub mod run_dir;
+pub mod runtime;
 pub mod train;
 pub mod verify;
 

@@ -1,4 +1,15 @@
-//! What the suites share: the program under test, and a small artifact.
+//! Suites × runtimes: what must agree, and who must agree.
+//!
+//! [`suite::SUITES`] × [`runtime::all`] is the table that `cargo test -p ldae-tests` prints: every suite reaches every runtime
+//! unless the runtime's own list says why not; [`tolerance::TOLERANCES`] says how far apart is still equal. The other tests of this
+//! package run the program as a user does.
+
+pub mod model;
+pub mod reference;
+pub mod runtime;
+pub mod suite;
+pub mod table;
+pub mod tolerance;
 
 use ldae_shared::format::{ArtifactDesc, Fill};
 use ldae_shared::spec::{EncoderSpec, Pooling};

@@ -104,10 +104,16 @@ static TENSOR_TYPE: Message = Message { name: "TypeProto.Tensor", fields: &[(1, 
 static SHAPE: Message = Message { name: "TensorShapeProto", fields: &[(1, Inner(&DIMENSION))] };
 static DIMENSION: Message = Message { name: "TensorShapeProto.Dimension", fields: &[(1, Varints), (2, Bytes)] };
 
-/// Checks the bytes of a whole file.
+/// Checks the bytes of a whole file. It begins with its version, so that other kinds of files are told apart at once.
 pub(super) fn scan(file: &[u8]) -> Result<(), TractError> {
+    if file.first() != Some(&VERSION_KEY) {
+        return Err(TractError::Protobuf { offset: 0 });
+    }
     Scan { file, records: 0 }.message(&MODEL, 0, file.len())
 }
+
+/// Key of ModelProto.ir_version, field 1, a number: every writer of ONNX begins with it.
+const VERSION_KEY: u8 = 1 << 3;
 
 struct Scan<'a> {
     file: &'a [u8],

@@ -226,14 +226,14 @@ mod tests {
         assert_eq!(sizes, if wide { [104, 208, 20, 88] } else { [104, 204, 20, 68] });
         let requests = [QUERY_CAPABILITY, SET_FORMAT, REQUEST_BUFFERS, QUERY_BUFFER, QUEUE, DEQUEUE];
         assert_eq!(
-            requests.map(|r| r as u32),
+            requests,
             if wide {
                 [0x8068_5600, 0xc0d0_5605, 0xc014_5608, 0xc058_5609, 0xc058_560f, 0xc058_5611]
             } else {
                 [0x8068_5600, 0xc0cc_5605, 0xc014_5608, 0xc044_5609, 0xc044_560f, 0xc044_5611]
             }
         );
-        assert_eq!([STREAM_ON, STREAM_OFF].map(|r| r as u32), [0x4004_5612, 0x4004_5613]);
+        assert_eq!([STREAM_ON, STREAM_OFF], [0x4004_5612, 0x4004_5613]);
         let offsets = [std::mem::offset_of!(Format, pixel_format), std::mem::offset_of!(Capability, device_caps)];
         assert_eq!(offsets, if wide { [16, 88] } else { [12, 88] });
         let offsets = [std::mem::offset_of!(Buffer, place), std::mem::offset_of!(Buffer, length)];

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 #[cfg(feature = "tract")]
 use ldae_device::tract::TractEncoder;
-use ldae_device::{Encoder, InMemory};
+use ldae_device::{AlignedBytes, Encoder, InMemory};
 use ldae_shared::format::MAGIC;
 use ldae_shared::spec::{CODE_UNIT, EncoderSpec};
 use std::path::Path;
@@ -31,7 +31,7 @@ impl Kind {
 /// An encoder, loaded and checked.
 pub enum Engine {
     /// Integer engine, its scratch and its codes.
-    Integer { encoder: Encoder<'static>, scratch: Vec<u128>, codes: Vec<i8> },
+    Integer { encoder: Encoder<'static>, scratch: AlignedBytes, codes: Vec<i8> },
     /// tract.
     #[cfg(feature = "tract")]
     Tract(TractEncoder),
@@ -41,13 +41,13 @@ impl Engine {
     /// Reads an encoder for the engine that the file is for; `wanted` must be that one.
     pub fn open(path: &Path, wanted: Option<Kind>) -> Result<Self> {
         let place = path.display();
-        let bytes = std::fs::read(path)
-            .map_err(|e| Error::new(format!("cannot read {place}: {e}")).hint("give the file that `ldae export` wrote"))?;
+        let bytes = std::fs::read(path).map_err(|e| {
+            Error::new(format!("cannot read {place}: {e}")).hint("give the file that `ldae export` wrote")
+        })?;
         let kind = if bytes.starts_with(&MAGIC) { Kind::Integer } else { Kind::Tract };
         match wanted {
-            Some(Kind::Integer) if kind != Kind::Integer => {
-                Err(Error::new(format!("{place} is no .ldae file")).hint("the integer engine runs .ldae files, tract .onnx"))
-            }
+            Some(Kind::Integer) if kind != Kind::Integer => Err(Error::new(format!("{place} is no .ldae file"))
+                .hint("the integer engine runs .ldae files, tract .onnx")),
             Some(Kind::Tract) if kind != Kind::Tract => {
                 Err(Error::new(format!("{place} is a .ldae file")).hint("tract runs encoder.onnx of the same export"))
             }
@@ -62,7 +62,7 @@ impl Engine {
         let encoder = Encoder::new(artifact.bytes()).map_err(|e| {
             Error::new(format!("{} is not run: {e}", path.display())).hint("export it again with `ldae export`")
         })?;
-        let scratch = vec![0; encoder.scratch_bytes().div_ceil(size_of::<u128>())];
+        let scratch = AlignedBytes::zeroed(encoder.scratch_bytes());
         let codes = vec![0; encoder.spec().embedding() as usize];
         Ok(Engine::Integer { encoder, scratch, codes })
     }
@@ -103,7 +103,9 @@ impl Engine {
     pub fn embed(&mut self, pixels: &[u8], out: &mut [f32]) -> Result<()> {
         match self {
             Engine::Integer { encoder, scratch, codes } => {
-                encoder.embed(pixels, bytemuck::cast_slice_mut(scratch), codes).map_err(|e| Error::new(e.to_string()))?;
+                encoder
+                    .embed(pixels, bytemuck::cast_slice_mut(scratch), codes)
+                    .map_err(|e| Error::new(e.to_string()))?;
                 out.iter_mut().zip(codes).for_each(|(v, code)| *v = f32::from(*code) * CODE_UNIT);
                 Ok(())
             }

@@ -90,7 +90,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("set.npy");
         let mut set = Set::new(2);
-        for (name, row) in [("east", [2.0, 0.0]), ("north", [0.0, 3.0]), ("also\neast", [0.5, 0.0]), ("none", [0.0; 2])] {
+        for (name, row) in [("east", [2.0, 0.0]), ("north", [0.0, 3.0]), ("also\neast", [0.5, 0.0]), ("none", [0.0; 2])]
+        {
             set.push(name, &row);
         }
         set.write(&path).unwrap();

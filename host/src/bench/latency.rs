@@ -51,7 +51,7 @@ pub struct Timing {
     pub pictures_per_second: f64,
 }
 
-/// Measures an artifact.
+/// Measures an artifact with random weights, of which there is no float form.
 ///
 /// # Errors
 /// The bytes are no valid artifact.
@@ -92,6 +92,15 @@ fn time_kernel(encoder: Encoder<'_>) -> Result<KernelTiming> {
         calls: times.len(),
         macs_per_second: encoder.spec().macs() as f64 / (median_us * 1e-6),
     })
+}
+
+/// Pictures a second of `threads` threads together, on the fastest kernel.
+///
+/// # Errors
+/// The bytes are no valid artifact.
+pub fn throughput_of(bytes: &[u8], threads: usize) -> Result<f64> {
+    let packed = InMemory::for_this_machine(bytes);
+    throughput(&Encoder::new(packed.bytes()).context(|| "no valid artifact")?, threads)
 }
 
 fn throughput(encoder: &Encoder<'_>, threads: usize) -> Result<f64> {
@@ -158,7 +167,7 @@ fn calls(mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = (q * (sorted.len().saturating_sub(1)) as f64).round() as usize;
     sorted.get(at).copied().unwrap_or(f64::NAN)
 }

@@ -1,7 +1,7 @@
-//! `ldae bench`: latency of an encoder on this machine, or its exact instructions on emulated cores.
+//! `ldae bench`: every runtime of an encoder on this machine side by side, or its exact instructions on emulated cores.
 
 use super::{Outcome, Output};
-use crate::bench::{self, Budget, Judgement, Measurement, Model, table};
+use crate::bench::{self, Budget, Judgement, Measurement, Model, runtimes, table};
 use crate::error::Context;
 use crate::verify::Device;
 use crate::{Error, Result};
@@ -15,19 +15,28 @@ pub struct Args {
     /// Artifact (.ldae).
     #[arg(required_unless_present_any = ["preset", "train"], conflicts_with = "preset")]
     encoder: Option<PathBuf>,
+    /// ONNX files of the same export that do not lie beside the artifact.
+    #[arg(conflicts_with = "device")]
+    more: Vec<PathBuf>,
     /// Instead of an artifact: presets with random weights, separated by commas.
     #[arg(long, value_delimiter = ',')]
     preset: Vec<String>,
     /// Count the instructions of one inference on emulated cores, separated by commas: qemu:cortex-m7 and others of
-    /// `ldae verify`, or qemu:all. Without it: time on this machine.
+    /// `ldae verify`, or qemu:all. Without it: every runtime on this machine.
     #[arg(long, value_delimiter = ',')]
     device: Vec<String>,
     /// With --device: by function, source line and mnemonic.
     #[arg(long, requires = "device")]
     profile: bool,
-    /// With --device: print the table in Markdown.
-    #[arg(long, requires = "device")]
+    /// Print the table in Markdown.
+    #[arg(long)]
     md: bool,
+    /// Pictures to compare and score the runtimes on: a data set as `ldae data` reads it. Labels give accuracies.
+    #[arg(long, default_value = "drawn", conflicts_with_all = ["device", "preset"])]
+    data: String,
+    /// At most so many training and so many held-out pictures.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(2..), conflicts_with_all = ["device", "preset"])]
+    limit: u32,
     /// With --device: exit with status 1 when a count exceeds the recorded one, the embedding differs, or memory is not as
     /// planned.
     #[arg(long, requires = "device")]
@@ -49,6 +58,9 @@ pub struct Args {
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     if args.training.train {
         return super::bench_train::run(&args.training, &args.preset, &args.device, args.threads, out);
+    }
+    if let (Some(path), true) = (&args.encoder, args.device.is_empty()) {
+        return side_by_side(path, &args, out);
     }
     let models = match &args.encoder {
         Some(path) => vec![read(path)?],
@@ -92,15 +104,42 @@ fn instructions(models: &[Model], args: &Args, out: &Output) -> Result<Outcome> 
     Ok(if passed { Outcome::Passed } else { Outcome::CheckFailed })
 }
 
-fn latency(models: &[Model], threads: Option<usize>, out: &Output) -> Result<Outcome> {
+fn threads(given: Option<usize>) -> Result<usize> {
+    match given {
+        Some(0) => Err(Error::new("--threads is 0").hint("give at least 1")),
+        Some(n) => Ok(n),
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+    }
+}
+
+/// What `ldae bench ENC` prints as JSON.
+#[derive(Serialize)]
+struct Comparison {
+    #[serde(flatten)]
+    found: runtimes::SideBySide,
+    threads: usize,
+    pictures_per_second: f64,
+}
+
+fn side_by_side(path: &Path, args: &Args, out: &Output) -> Result<Outcome> {
+    let threads = threads(args.threads)?;
+    let files = runtimes::Files::read(path, &args.more)?;
+    let options = runtimes::Options { data: args.data.clone(), limit: args.limit as usize };
+    let found = runtimes::measure(&files, &options, out)?;
+    let pictures_per_second = bench::throughput_of(&files.artifact, threads)?;
+    let mut text = if args.md { runtimes::markdown(&found) } else { runtimes::text(&found) };
+    // Writing to a String does not fail.
+    let _ =
+        write!(text, "\n\nthroughput of the integer engine: {pictures_per_second:.0} pictures/s on {threads} threads");
+    out.facts(&Comparison { found, threads, pictures_per_second }, text);
+    Ok(Outcome::Passed)
+}
+
+fn latency(models: &[Model], threads_given: Option<usize>, out: &Output) -> Result<Outcome> {
     let [model] = models else {
         return Err(Error::new("latency is measured for one encoder at a time").hint("give one --preset"));
     };
-    let threads = match threads {
-        Some(0) => return Err(Error::new("--threads is 0").hint("give at least 1")),
-        Some(n) => n,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
+    let threads = threads(threads_given)?;
     let name = &model.name;
     let t = bench::measure(name, &model.artifact, threads)?;
     let mut text = format!(

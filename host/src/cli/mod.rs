@@ -6,6 +6,7 @@ mod output;
 
 mod bench;
 mod bench_train;
+mod bench_worker;
 mod data;
 mod demo;
 mod embed;
@@ -65,8 +66,10 @@ enum Verb {
     Pack(pack::Args),
     /// Prove that emulated boards compute what this machine computes.
     Verify(verify::Args),
-    /// Latency of an encoder on this machine, or its exact instructions on emulated cores.
+    /// Every runtime of an encoder side by side on this machine, or its exact instructions on emulated cores.
     Bench(bench::Args),
+    #[command(hide = true)]
+    BenchWorker(bench_worker::Args),
     /// Write report.html of a run.
     Report(report::Args),
 }
@@ -98,6 +101,7 @@ fn run(verb: Verb, out: &Output) -> Result<Outcome> {
         Verb::Pack(a) => pack::run(a, out),
         Verb::Verify(a) => verify::run(a, out),
         Verb::Bench(a) => bench::run(a, out),
+        Verb::BenchWorker(a) => bench_worker::run(&a),
         Verb::Report(a) => report::run(a, out),
     }
 }

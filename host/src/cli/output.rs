@@ -9,12 +9,18 @@ use std::io::{IsTerminal, Write};
 #[derive(Clone, Debug)]
 pub struct Output {
     json: bool,
+    silent: bool,
 }
 
 impl Output {
     /// `json` as given by `--json`.
     pub fn new(json: bool) -> Self {
-        Output { json }
+        Output { json, silent: false }
+    }
+
+    /// Prints nothing but errors: for processes beside the one that reports.
+    pub fn silent() -> Self {
+        Output { json: false, silent: true }
     }
 
     /// True when `--json` was given: a verb that calls others prints only its own final object.
@@ -22,17 +28,17 @@ impl Output {
         self.json
     }
 
-    /// The same choice with JSON off and text suppressed is not needed: verbs return values, `demo` composes them.
     /// Prints a line of text for people; nothing under `--json`. A closed pipe is not an error.
     pub fn line(&self, text: impl std::fmt::Display) {
-        if !self.json {
+        if !self.json && !self.silent {
             let _ = writeln!(std::io::stdout(), "{text}");
         }
     }
 
     /// Prints the verb's facts: `text` for people, or `facts` as one JSON object.
     pub fn facts<T: Serialize>(&self, facts: &T, text: impl std::fmt::Display) {
-        if self.json {
+        if self.silent {
+        } else if self.json {
             // Serialising our own plain structs to a String cannot fail; an empty object would be seen by every test.
             let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(facts).unwrap_or_default());
         } else {
@@ -42,12 +48,14 @@ impl Output {
 
     /// A note for people on standard error (also under `--json`).
     pub fn note(&self, text: impl std::fmt::Display) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        if !self.silent {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
     }
 
     /// A warning with its remedy, on standard error.
     pub fn warn(&self, text: impl std::fmt::Display) {
-        let _ = writeln!(std::io::stderr(), "warning: {text}");
+        self.note(format_args!("warning: {text}"));
     }
 
     /// Prints an error and its hint.
@@ -64,8 +72,11 @@ impl Output {
 
     /// A progress bar with rate and time left on standard error; silent when that is no terminal.
     pub fn progress(&self, what: &str, total: u64) -> ProgressBar {
-        let target =
-            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if std::io::stderr().is_terminal() && !self.silent {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {pos}/{len} {per_sec} {eta} left {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::with_draw_target(Some(total), target).with_style(style).with_prefix(what.to_owned())

@@ -3,6 +3,7 @@
 use super::{Outcome, Output};
 use crate::data::{self, Dataset};
 use crate::run_dir::RunDir;
+use crate::train::ranks::Ranks;
 use crate::train::{self, Mode, Plan, TrainConfig, TrainOptions, TrainSummary};
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -32,14 +33,33 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// Runs the verb.
+/// Runs the verb: one of several processes under `mpirun`, if the program was built with feature `mpi`.
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
+    #[cfg(feature = "mpi")]
+    {
+        let ranks = train::ranks::Mpi::join()?;
+        let quiet = Output::silent();
+        let result = train(args, &ranks, if ranks.leads() { out } else { &quiet });
+        if let Err(error) = &result
+            && ranks.count() > 1
+        {
+            // The others wait for this process: they are ended, and what the last checkpoint holds can be resumed.
+            out.error(error);
+            ranks.abort();
+        }
+        result
+    }
+    #[cfg(not(feature = "mpi"))]
+    train(args, &train::ranks::Alone, out)
+}
+
+fn train(args: Args, ranks: &dyn Ranks, out: &Output) -> Result<Outcome> {
     let mode = match (args.resume, args.overwrite) {
         (true, _) => Mode::Resume,
         (_, true) => Mode::Overwrite,
         _ => Mode::Fresh,
     };
-    let device = train::device::choose(&args.device)?;
+    let device = train::device::choose_for(&args.device, ranks.rank())?;
     let options = match &args.config {
         Some(path) => args.options.or(TrainOptions::from_file(path)?),
         None => args.options,
@@ -55,8 +75,10 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         return Ok(Outcome::Passed);
     }
     let dir = args.out.ok_or_else(|| Error::new("no run directory given").hint("pass --out DIR"))?;
-    let summary = train::run(&config, &dataset, &RunDir::new(dir), mode, &device, out)?;
-    out.facts(&summary, text(&summary));
+    let summary = train::run_together(&config, &dataset, &RunDir::new(dir), mode, &device, ranks, out)?;
+    if ranks.leads() {
+        out.facts(&summary, text(&summary));
+    }
     Ok(Outcome::Passed)
 }
 

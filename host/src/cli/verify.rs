@@ -1,8 +1,9 @@
 //! `ldae verify`.
 
 use super::{Outcome, Output};
+use crate::bench::runtimes::Files;
 use crate::error::Context;
-use crate::verify::{self, Device, Options, Pictures, Verdict};
+use crate::verify::{self, Device, FloatDevice, FloatReport, Options, Pictures, Verdict, VerifyReport};
 use crate::{Error, Result};
 use ldae_shared::format::{Artifact, reseal};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ pub struct Args {
     artifact: PathBuf,
     /// Devices, separated by commas: host, host:all (every kernel of this machine) or host:KERNEL, std, qemu:cortex-m0, -m3, -m4, -m7, -m33 or -m55, qemu:rv32imac, qemu:microbit,
     /// qemu:all (every microcontroller core), qemu:aarch64 (Linux); serial:PORT or serial:PORT@BAUD for a board that runs the
-    /// program `serial`; probe:CHIP for a board on a debug probe.
+    /// program `serial`; probe:CHIP for a board on a debug probe. tract, tract:int8, onnxruntime and onnxruntime:int8 run the ONNX
+    /// files of the same export beside the artifact; floats are compared with the network in Burn, within a tolerance.
     #[arg(long, value_delimiter = ',', default_value = "qemu:cortex-m4")]
     device: Vec<String>,
     /// Pictures to run: a data set (its held-out split), as `ldae data` reads it. Without it: the artifact's own
@@ -40,9 +42,21 @@ pub struct Args {
     timeout: u64,
 }
 
+/// What is printed as JSON: the report on the boards, and one for each float runtime.
+#[derive(serde::Serialize)]
+struct Facts<'a> {
+    #[serde(flatten)]
+    integer: Option<&'a VerifyReport>,
+    #[serde(skip_serializing_if = "<[FloatReport]>::is_empty")]
+    float: &'a [FloatReport],
+}
+
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
-    let devices: Vec<Device> = Device::list(&args.device)?;
+    let (float, boards): (Vec<String>, Vec<String>) =
+        args.device.iter().cloned().partition(|name| FloatDevice::parse(name).is_some());
+    let float: Vec<FloatDevice> = float.iter().filter_map(|name| FloatDevice::parse(name)).collect();
+    let devices: Vec<Device> = Device::list(&boards)?;
     let bytes = read(&args.artifact)?;
     let artifact = Artifact::parse(&bytes).map_err(|e| {
         Error::new(format!("{} is not a valid artifact: {e}", args.artifact.display()))
@@ -54,6 +68,16 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         Some(source) => Pictures::of_data(source, artifact.spec(), limit)?,
         None => Pictures::of_artifact(&artifact, limit)?,
     };
+    let float = match float.is_empty() {
+        true => Vec::new(),
+        false => verify::run_float(&Files::read(&args.artifact, &[])?, &float, &pictures, out)?,
+    };
+    let float_agrees = float.iter().all(|f| f.agrees);
+    if devices.is_empty() && !float.is_empty() {
+        let text: Vec<String> = float.iter().map(ToString::to_string).collect();
+        out.facts(&Facts { integer: None, float: &float }, text.join("\n"));
+        return Ok(if float_agrees { Outcome::Passed } else { Outcome::CheckFailed });
+    }
     let patience = Duration::from_secs(args.timeout);
     let options = Options {
         firmware: args.firmware,
@@ -70,9 +94,11 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         )?;
         out.note(format_args!("written to {}", path.display()));
     }
-    out.facts(&report, &report);
+    let text: String = float.iter().map(|f| format!("{f}\n")).collect();
+    out.facts(&Facts { integer: Some(&report), float: &float }, format!("{text}{report}"));
     Ok(match report.verdict {
-        Verdict::Equal => Outcome::Passed,
+        Verdict::Equal if float_agrees => Outcome::Passed,
+        Verdict::Equal => Outcome::CheckFailed,
         Verdict::Differs => Outcome::CheckFailed,
         Verdict::DidNotFinish => Outcome::CouldNotRun,
     })

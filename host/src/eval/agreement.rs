@@ -1,7 +1,7 @@
 //! How closely two sets of standardised embeddings of the same pictures agree.
 
 use super::Features;
-use super::quality::{cosine, quantile};
+use super::quality::{cosine, quantile, scaled_error};
 use crate::{Error, Result};
 use serde::Serialize;
 
@@ -12,7 +12,9 @@ pub struct Agreement {
     pub pictures: usize,
     /// Largest difference of a component, in root mean squares of the expected embeddings.
     pub scaled_error: f64,
-    /// Median centred cosine.
+    /// Mean centred cosine.
+    pub cosine_mean: f64,
+    /// Median.
     pub cosine_median: f64,
     /// 5 % quantile.
     pub cosine_q05: f64,
@@ -36,14 +38,12 @@ impl Agreement {
             ))
             .hint("compare embeddings of the same pictures by the same encoder"));
         }
-        let pairs = || got.values().iter().zip(expected.values()).map(|(&g, &e)| (f64::from(g), f64::from(e)));
-        let largest = pairs().map(|(g, e)| (g - e).abs()).fold(0.0, f64::max);
-        let square = pairs().map(|(_, e)| e * e).sum::<f64>() / expected.values().len() as f64;
         let mut cosines: Vec<f64> = (0..got.rows()).map(|i| cosine(got.row(i), expected.row(i))).collect();
         cosines.sort_by(f64::total_cmp);
         Ok(Agreement {
             pictures: got.rows(),
-            scaled_error: if largest > 0.0 { largest / square.sqrt() } else { 0.0 },
+            scaled_error: scaled_error(got.values(), expected.values()),
+            cosine_mean: cosines.iter().sum::<f64>() / cosines.len() as f64,
             cosine_median: quantile(&cosines, 0.5),
             cosine_q05: quantile(&cosines, 0.05),
             cosine_min: cosines[0],

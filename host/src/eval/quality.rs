@@ -159,7 +159,7 @@ fn histogram(cosines: &[f64]) -> Histogram {
 }
 
 /// Cosine in f64; 1 when both vectors are zero, 0 when one of them is.
-pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let (aa, bb) = (dot(a, a), dot(b, b));
     match (aa == 0.0, bb == 0.0) {
@@ -169,8 +169,27 @@ pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
+/// Largest difference of two values; NaN where one is no number or the lengths differ.
+pub fn largest_difference(found: &[f32], reference: &[f32]) -> f64 {
+    let mut largest = if found.len() == reference.len() { 0.0f64 } else { f64::NAN };
+    for (found, reference) in found.iter().zip(reference) {
+        let difference = (f64::from(*found) - f64::from(*reference)).abs();
+        // `f64::max` would hide NaN.
+        largest = if largest.is_nan() || difference.is_nan() { f64::NAN } else { largest.max(difference) };
+    }
+    largest
+}
+
+/// [`largest_difference`] over the root mean square of `reference` (one embedding or several, one after the other); where that is
+/// zero, the difference itself.
+pub fn scaled_error(found: &[f32], reference: &[f32]) -> f64 {
+    let square: f64 = reference.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+    let largest = largest_difference(found, reference);
+    if square == 0.0 { largest } else { largest / (square / reference.len() as f64).sqrt() }
+}
+
 /// Nearest-rank quantile, rounded down, of values in rising order.
-pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * q) as usize]
 }
 
@@ -254,6 +273,9 @@ mod tests {
         assert_eq!((quantile(&v, 0.05), quantile(&v, 0.5), quantile(&v[..1], 0.05)), (4.0, 49.0, 0.0));
         assert_eq!(cosine(&[3.0, 0.0], &[1.0, 1.0]), 0.5f64.sqrt());
         assert_eq!((cosine(&[0.0], &[0.0]), cosine(&[0.0], &[1.0])), (1.0, 0.0));
+        assert_eq!(scaled_error(&[3.0, 4.5], &[3.0, 4.0]), 0.5 / 12.5f64.sqrt());
+        assert_eq!((scaled_error(&[0.25], &[0.0]), scaled_error(&[2.0], &[2.0])), (0.25, 0.0));
+        assert!(scaled_error(&[1.0, f32::NAN], &[1.0, 1.0]).is_nan() && scaled_error(&[1.0], &[1.0; 2]).is_nan());
     }
 
     #[test]

@@ -262,7 +262,8 @@ fn add_gated(x: &mut [f32], y: &[f32], gate: &[f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::reference::{busy_parameters, encode, noise_pictures, tiny_spec};
+    use crate::model::init::busy_parameters;
+    use crate::model::reference::{encode, noise_pictures, tiny_spec};
     use crate::model::{ModelSpec, pca};
 
     /// A model in which nothing is zero, at full rank or below it.

@@ -41,6 +41,11 @@ impl Standardiser {
         Standardiser { mean: mean.to_vec(), factor }
     }
 
+    /// From means and reciprocal deviations, as [`Standardiser::means`] and [`Standardiser::factors`] give them.
+    pub fn with_factors(mean: Vec<f32>, factor: Vec<f32>) -> Self {
+        Standardiser { mean, factor }
+    }
+
     /// Standardises in place. Constant components of the training features become 0.
     pub fn apply(&self, features: &mut Features) {
         assert_eq!(features.dim(), self.mean.len(), "features of another embedding");

@@ -8,6 +8,7 @@ mod vectors;
 
 pub use onnx::OnnxFile;
 pub use quality::QualityReport;
+pub use vectors::make as test_vectors;
 
 use crate::cli::Output;
 use crate::data::Dataset;

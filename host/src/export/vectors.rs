@@ -15,7 +15,10 @@ use ldae_shared::format::{ArtifactDesc, VectorDesc};
 const SEED: u64 = 0x1DAE;
 
 /// Makes `count` vectors for an otherwise complete description.
-pub(super) fn make(desc: &ArtifactDesc, count: usize) -> Result<Vec<VectorDesc>> {
+///
+/// # Errors
+/// The description cannot be written.
+pub fn make(desc: &ArtifactDesc, count: usize) -> Result<Vec<VectorDesc>> {
     let bytes = write(desc)?;
     let encoder = Artifact::parse(&bytes)
         .map(Encoder::portable)

@@ -48,6 +48,17 @@ pub fn randomise_gates(weights: &mut Weights, seed: u64) {
     }
 }
 
+/// Initial parameters with noise on every value, zeros too, so that no path through the network is dead: what tests compare.
+pub fn busy_parameters(spec: &ModelSpec, seed: u64) -> Vec<Vec<f32>> {
+    let mut parameters = init_parameters(spec, seed);
+    for (i, (values, parameter)) in parameters.iter_mut().zip(layout(spec)).enumerate() {
+        let mut stream = Stream::new(seed, Purpose::Init, 9, i as u32);
+        let spread = if parameter.shape.len() == 1 { 0.3 } else { 0.1 };
+        values.iter_mut().for_each(|v| *v += spread * stream.gaussian());
+    }
+    parameters
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

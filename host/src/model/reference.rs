@@ -42,17 +42,6 @@ pub fn noise_pictures(side: usize, channels: usize, count: usize, seed: u64) -> 
         .collect()
 }
 
-/// Fills every parameter, zero-initialised ones too, with values that exercise all paths.
-pub fn busy_parameters(spec: &ModelSpec, seed: u64) -> Vec<Vec<f32>> {
-    let mut parameters = super::init::init_parameters(spec, seed);
-    for (i, (values, parameter)) in parameters.iter_mut().zip(super::layout::layout(spec)).enumerate() {
-        let mut stream = Stream::new(seed, Purpose::Init, 9, i as u32);
-        let spread = if parameter.shape.len() == 1 { 0.3 } else { 0.1 };
-        values.iter_mut().for_each(|v| *v += spread * stream.gaussian());
-    }
-    parameters
-}
-
 type Rows = Vec<Vec<f64>>;
 
 fn linear(weights: &Weights, name: &str, x: &[f64]) -> Vec<f64> {

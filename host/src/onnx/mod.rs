@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod agreement;
+mod description;
 mod encoder;
 mod graph;
 mod metadata;
@@ -19,6 +20,7 @@ mod testing;
 mod tests;
 mod write;
 
+pub use description::Description;
 pub use metadata::{Facts, vectors_in};
 pub use read::Malformed;
 pub use summary::{Constants, Dimension, NotOnnx, Port, Summary, type_name};

@@ -34,6 +34,18 @@ pub fn choose(name: &str) -> Result<Device> {
     }
 }
 
+/// The device of one of several processes: `auto` and `cuda` take the GPUs in turn.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_for(name: &str, rank: usize) -> Result<Device> {
+    let gpus = gpus();
+    match name {
+        "auto" | "cuda" if rank > 0 && !gpus.is_empty() => Ok(gpus[rank % gpus.len()].clone()),
+        _ => choose(name),
+    }
+}
+
 fn unknown(name: &str) -> Error {
     Error::new(format!("unknown device `{name}`")).hint("use auto, cpu, cuda or cuda:INDEX")
 }

@@ -77,8 +77,9 @@ impl LatentNoise {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::init::busy_parameters;
     use crate::model::net::Frame;
-    use crate::model::reference::{self, busy_parameters, noise_pictures, tiny_spec};
+    use crate::model::reference::{self, noise_pictures, tiny_spec};
     use crate::model::{Weights, pca};
     use ldae_shared::noise::{Purpose, Stream};
     use ldae_shared::patch::{PatchGrid, pixel_value};

@@ -8,6 +8,7 @@ use super::loss::LatentNoise;
 use super::metrics::{Interval, Line, Metrics, ProbeLine};
 use super::monitor::{Health, Monitor};
 use super::optimiser::{self, State, Update};
+use super::ranks::{Alone, Ranks};
 use super::step::{Gradients, mean_gradients};
 use super::workers::Workers;
 use super::{Mode, directory};
@@ -19,7 +20,7 @@ use crate::model::net::Frame;
 use crate::model::pca::{self, PatchPca};
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::patch::PatchGrid;
 use serde::Serialize;
 use std::time::Instant;
@@ -63,12 +64,19 @@ struct Trainer<'a> {
     batches: Batches<'a>,
     pca: &'a PatchPca,
     state: State,
-    metrics: Metrics,
-    log: Log,
+    /// Files of the run, of the process that writes them.
+    record: Option<Record>,
+    ranks: &'a dyn Ranks,
     best: Option<Best>,
     last_health: Option<Health>,
     last_loss: f64,
     decayed: Vec<bool>,
+}
+
+/// What grows during a run.
+struct Record {
+    metrics: Metrics,
+    log: Log,
 }
 
 /// Trains (or goes on training) the run in `run` on `dataset.train` with a resolved configuration.
@@ -83,23 +91,54 @@ pub fn run(
     device: &Device,
     out: &Output,
 ) -> Result<TrainSummary> {
-    run_until(config, dataset, run, mode, device, out, config.optimiser.steps)
+    run_together(config, dataset, run, mode, device, &Alone, out)
 }
 
-/// [`run`], but stopping (without a checkpoint) after `stop` steps.
+/// [`run`] with the processes of `ranks`. All of them call it with the same configuration; rank 0 writes the run.
+///
+/// # Errors
+/// As [`run`]. An error of one process is not known to the others: the caller ends them.
+pub fn run_together(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    run: &RunDir,
+    mode: Mode,
+    device: &Device,
+    ranks: &dyn Ranks,
+    out: &Output,
+) -> Result<TrainSummary> {
+    run_until(config, dataset, run, mode, device, ranks, out, config.optimiser.steps)
+}
+
+/// [`run_together`], but stopping (without a checkpoint) after `stop` steps.
+#[allow(clippy::too_many_arguments)] // of one run
 pub(super) fn run_until(
     config: &TrainConfig,
     dataset: &Dataset,
     run: &RunDir,
     mode: Mode,
     device: &Device,
+    ranks: &dyn Ranks,
     out: &Output,
     stop: u64,
 ) -> Result<TrainSummary> {
     let start = Instant::now();
     config.check_dataset(dataset)?;
+    if config.optimiser.batch < ranks.count() {
+        return Err(Error::new(format!(
+            "{} processes cannot share batches of {}",
+            ranks.count(),
+            config.optimiser.batch
+        ))
+        .hint("train with a larger --batch, or start fewer processes"));
+    }
     let spec = config.model_spec()?;
-    let resumed = directory::prepare(run, config, mode)?;
+    let resumed = if ranks.leads() { directory::prepare(run, config, mode)? } else { None };
+    // The others read what rank 0 goes on from, once it has decided.
+    let resumed = match ranks.share(resumed.is_some().into()) {
+        1 if !ranks.leads() => Some(Checkpoint::load(&run.checkpoint("last"))?),
+        _ => resumed,
+    };
     let grid =
         PatchGrid::of(&spec.encoder).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
     let split = &dataset.train;
@@ -140,8 +179,13 @@ pub(super) fn run_until(
         },
         batches,
         pca: &pca,
-        metrics: Metrics::open(&run.metrics(), valid)?,
-        log: Log::open(&run.log())?,
+        record: ranks
+            .leads()
+            .then(|| {
+                Ok::<_, Error>(Record { metrics: Metrics::open(&run.metrics(), valid)?, log: Log::open(&run.log())? })
+            })
+            .transpose()?,
+        ranks,
         best,
         last_health: None,
         last_loss: f64::NAN,
@@ -149,7 +193,10 @@ pub(super) fn run_until(
         state,
     };
     let first = trainer.state.step;
-    trainer.log.line(&format!("step {first} of {}: {} training pictures", o.steps, split.len()));
+    trainer.log(|| format!("step {first} of {}: {} training pictures", o.steps, split.len()));
+    if ranks.count() > 1 {
+        trainer.log(|| format!("{} processes", ranks.count()));
+    }
     if pca.eigenvalues.is_empty() {
         trainer.restore_last()?;
     }
@@ -169,11 +216,21 @@ pub(super) fn run_until(
         seconds,
         pictures_per_second: ((steps - first) as usize * o.batch) as f64 / seconds,
     };
-    trainer.log.line(&format!("done: {:.1} pictures/s over {seconds:.0} s", summary.pictures_per_second));
+    trainer.log(|| format!("done: {:.1} pictures/s over {seconds:.0} s", summary.pictures_per_second));
     Ok(summary)
 }
 
 impl Trainer<'_> {
+    fn log(&mut self, text: impl FnOnce() -> String) {
+        if let Some(record) = &mut self.record {
+            record.log.line(&text());
+        }
+    }
+
+    fn write(&mut self, line: &Line) -> Result<()> {
+        self.record.as_mut().map_or(Ok(()), |record| record.metrics.write(line))
+    }
+
     fn epoch(&self, step: u64) -> f64 {
         step as f64 / self.batches.steps_per_epoch() as f64
     }
@@ -226,14 +283,14 @@ impl Trainer<'_> {
                 bar.set_message(format!("loss {:.4}", line.loss));
                 let rate = ((done - since.1) as usize * o.batch) as f64 / since.0.elapsed().as_secs_f64();
                 since = (Instant::now(), done);
-                self.log.line(&format!("step {done} loss {:.5} {rate:.1} pictures/s", line.loss));
-                self.metrics.write(&Line::Train(line))?;
+                self.log(|| format!("step {done} loss {:.5} {rate:.1} pictures/s", line.loss));
+                self.write(&Line::Train(line))?;
             }
             if done.is_multiple_of(s.knn_every) || last {
                 self.check_health()?;
                 since.0 = Instant::now();
             }
-            if done.is_multiple_of(s.checkpoint_every) || last {
+            if self.ranks.leads() && (done.is_multiple_of(s.checkpoint_every) || last) {
                 self.checkpoint()?.save(&self.run.checkpoint("last"))?;
                 since.0 = Instant::now();
             }
@@ -242,13 +299,20 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Gradient of the mean loss over a step's samples.
+    /// Gradient of the mean loss over a step's samples, of which this process computes its part.
     fn gradients(&self, step: &Step) -> Gradients {
-        let device = self.monitor.device;
-        mean_gradients(self.workers, self.shards, step.samples.len(), &self.state.parameters, |range, leaves| {
-            let batch = self.batches.assemble(step.epoch, &step.samples[range], device);
-            self.noise.losses(&self.frame.build(leaves), &batch)
-        })
+        let (batches, noise, frame, device) = (&self.batches, self.noise, self.frame, self.monitor.device);
+        let (count, mine) = (step.samples.len(), self.ranks.part(step.samples.len()));
+        let shards = self.shards.div_ceil(self.ranks.count());
+        let mut result = mean_gradients(self.workers, shards, mine.len(), &self.state.parameters, |range, leaves| {
+            let samples = &step.samples[mine.start + range.start..mine.start + range.end];
+            noise.losses(&frame.build(leaves), &batches.assemble(step.epoch, samples, device))
+        });
+        if self.ranks.count() > 1 {
+            result.losses = self.ranks.gather(&result.losses);
+            result.gradients = add(self.ranks, result.gradients, mine.len() as f32 / count as f32, device);
+        }
+        result
     }
 
     fn losses_by_t(&self, step: &Step, losses: &[f32]) -> Vec<(f32, u32)> {
@@ -270,9 +334,12 @@ impl Trainer<'_> {
 
     /// k-NN and collapse check of the averaged weights; keeps `best`, for which the untrained encoder is no candidate.
     fn check_health(&mut self) -> Result<()> {
+        if !self.ranks.leads() {
+            return Ok(());
+        }
         let step = self.state.step;
         let health = self.monitor.check(&self.state.average)?;
-        self.metrics.write(&Line::Probe(ProbeLine {
+        self.write(&Line::Probe(ProbeLine {
             step,
             epoch: self.epoch(step),
             knn: health.knn,
@@ -280,7 +347,7 @@ impl Trainer<'_> {
             effective_rank: health.effective_rank,
         }))?;
         let knn = health.knn.map_or(String::new(), |k| format!(" k-NN {k:.1} %"));
-        self.log.line(&format!("step {step}{knn} effective rank {:.1}", health.effective_rank));
+        self.log(|| format!("step {step}{knn} effective rank {:.1}", health.effective_rank));
         self.last_health = Some(health);
         if step == 0 {
             return Ok(());
@@ -290,7 +357,7 @@ impl Trainer<'_> {
                 "the embeddings collapsed at step {step} (spread {:.4}, effective rank {:.2}): a smaller --lr or more varied pictures may help",
                 health.embedding_std, health.effective_rank
             );
-            self.log.line(&text);
+            self.log(|| text.clone());
             self.out.warn(text);
         }
         let (metric, value) = health.knn.map_or(("loss", self.last_loss as f32), |knn| ("knn", knn as f32));
@@ -311,10 +378,33 @@ impl Trainer<'_> {
             seed: self.config.optimiser.seed,
             config: self.config.clone(),
             config_sha256: self.config.hash()?,
-            metrics_bytes: self.metrics.synced_bytes()?,
+            metrics_bytes: self.record.as_mut().map_or(Ok(0), |record| record.metrics.synced_bytes())?,
             best: self.best.clone(),
             sha256: String::new(),
         };
         Checkpoint::new(header, *self.frame.spec(), &self.state, self.pca)
     }
+}
+
+/// Sum over the processes of `share`·gradients: the mean over the batch, of which each has the mean over its part.
+fn add(ranks: &dyn Ranks, gradients: Vec<Tensor<1>>, share: f32, device: &Device) -> Vec<Tensor<1>> {
+    let mut flat = Vec::new();
+    let lengths: Vec<usize> = gradients
+        .into_iter()
+        .map(|gradient| {
+            let before = flat.len();
+            flat.extend(gradient.into_data().iter::<f32>().map(|g| g * share));
+            flat.len() - before
+        })
+        .collect();
+    ranks.add(&mut flat);
+    let mut rest = flat.as_slice();
+    lengths
+        .into_iter()
+        .map(|length| {
+            let (values, behind) = rest.split_at(length);
+            rest = behind;
+            Tensor::from_data(TensorData::new(values.to_vec(), [length]), device)
+        })
+        .collect()
 }

@@ -96,7 +96,16 @@ fn resumed_equals_uninterrupted() {
     // Step 10 of this run is its last checkpoint; the learning rate depends on all 20 steps, so stop it by hand.
     let dataset = dataset();
     let (config, _) = options().resolve(&dataset).unwrap();
-    let stopped = super::run::run_until(&config, &dataset, &cut, Mode::Fresh, &Device::flex(), &Output::new(false), 13);
+    let stopped = super::run::run_until(
+        &config,
+        &dataset,
+        &cut,
+        Mode::Fresh,
+        &Device::flex(),
+        &super::ranks::Alone,
+        &Output::new(false),
+        13,
+    );
     assert_eq!(stopped.unwrap().steps, 13);
     assert_eq!(Checkpoint::load(&cut.checkpoint("last")).unwrap().header.step, 10);
     let summary = train(options(), &cut, Mode::Resume).unwrap();

@@ -190,11 +190,10 @@ impl FromStr for Device {
         if name == AARCH64.core {
             return Ok(Device::Linux(&AARCH64));
         }
-        BOARDS
-            .iter()
-            .find(|b| b.name == name)
-            .map(Device::Qemu)
-            .ok_or_else(|| Error::new(format!("no device {name:?}")).hint(format!("devices are {}", Device::names())))
+        BOARDS.iter().find(|b| b.name == name).map(Device::Qemu).ok_or_else(|| {
+            let floats = super::FloatDevice::NAMES.join(", ");
+            Error::new(format!("no device {name:?}")).hint(format!("devices are {}, {floats}", Device::names()))
+        })
     }
 }
 
