@@ -74,6 +74,10 @@ impl Runtime for OfFile {
                     suite: "odd shapes",
                     reason: "its fused product is wrong by 2.7 rms for one token of 147 values (1.31.1); `basic` is right",
                 },
+                Ignored {
+                    suite: "extreme weights",
+                    reason: "activations of 8 bits before a saturated softmax leave nothing to compare (0.5 rms)",
+                },
             ],
         }
     }
