@@ -14,8 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Largest difference of tract between processors, in root mean squares of an embedding: acceptance of the export. Measured
-/// largest: 2e-6 (docs/RESULTS.md, "Linux boards").
+/// Largest difference of tract between processors, in root mean squares of an embedding: what is promised of every export.
 const AGREEMENT: f32 = 1e-5;
 
 struct Runner {

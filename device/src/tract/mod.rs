@@ -47,8 +47,8 @@ pub const OPSET: i64 = 20;
 const MAX_FILE: usize = i32::MAX as usize;
 /// Largest accepted difference between tract and a test vector, in root mean squares of the expected embedding.
 ///
-/// Measured worst on exports of ten shapes up to vit-tiny, on x86-64 and 32- and 64-bit Arm: 3.1e-6 (docs/RESULTS.md,
-/// "Linux boards"), so this leaves a factor of 30. It implies a cosine above 1 - 1e-8. A wrong computation (the
+/// Measured worst: 3.1e-6, on exports of nine shapes up to vit-tiny on x86-64 (docs/RESULTS.md, "Linux boards"). That leaves a
+/// factor of 30 for other processors and deeper encoders, and implies a cosine above 1 - 1e-8. A wrong computation (the
 /// quantise-dequantise fault) is off by more than 1.
 const AGREEMENT: f32 = 1e-4;
 
