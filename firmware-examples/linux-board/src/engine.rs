@@ -103,9 +103,7 @@ impl Engine {
     pub fn embed(&mut self, pixels: &[u8], out: &mut [f32]) -> Result<()> {
         match self {
             Engine::Integer { encoder, scratch, codes } => {
-                encoder
-                    .embed(pixels, bytemuck::cast_slice_mut(scratch), codes)
-                    .map_err(|e| Error::new(e.to_string()))?;
+                encoder.embed(pixels, scratch.bytes_mut(), codes).map_err(|e| Error::new(e.to_string()))?;
                 out.iter_mut().zip(codes).for_each(|(v, code)| *v = f32::from(*code) * CODE_UNIT);
                 Ok(())
             }

@@ -8,6 +8,7 @@ use super::testing::{Case, T, origin, spec};
 use super::write::Message;
 use super::*;
 use crate::data::{self, LoadOptions, Split};
+use crate::inspect::inspect_onnx;
 use crate::quantise::Int8Dense;
 use ldae_shared::spec::{EncoderSpec, Pooling, preset};
 
@@ -89,6 +90,25 @@ fn files_say_what_they_are() {
             assert!(vectors_in(&EncoderSpec { image: 20, ..spec }, s.property("ldae.vectors").unwrap()).is_err());
         }
     }
+}
+
+#[test]
+fn inspect_shows_what_a_file_holds() {
+    let spec = small(Pooling::Grid2x2);
+    let pictures = drawn(&spec);
+    let [float, int8] = files(&Case::new(spec, &pictures), &pictures);
+    let i = inspect_onnx("a.onnx", &int8).expect("an ONNX file");
+    let encoder = i.encoder.as_ref().expect("one of ours");
+    assert_eq!((encoder.macs, encoder.test_vectors, &*encoder.weights), (spec.macs(), 2, "int8"));
+    assert_eq!((i.bytes, i.external, i.operators["DequantizeLinear"]), (int8.len() as u64, 0, 14));
+    assert!(i.constants["int8"] < spec.parameters() && i.properties["ldae.vectors"].ends_with("characters"));
+    let text = i.to_string();
+    assert!(text.contains("DequantizeLinear") && text.contains("embedding float32 [1, 56]"), "{text}");
+    // Files of other programs are described too, and damaged ones named.
+    let foreign = Message::default().int(1, 8).message(7, Message::default()).encode();
+    assert!(inspect_onnx("b.onnx", &foreign).expect("a model").encoder.is_none());
+    let error = inspect_onnx("c.onnx", &float[..float.len() / 2]).expect_err("half a file");
+    assert!(error.to_string().starts_with("c.onnx is no ONNX model") && error.advice().is_some(), "{error}");
 }
 
 #[test]
