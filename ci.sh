@@ -160,7 +160,7 @@ step_emulated() {
     gallery qemu-riscv riscv32imac-unknown-none-elf riscv32 -machine virt -cpu sifive-e31 -m 48M -bios none || return 1
   cargo test --release -p ldae-host --lib verify:: -- --ignored &&
     cargo test --release -p ldae-tests --test board_programs -- --ignored &&
-    LDAE_EMULATED=1 cargo test --release -p ldae-tests --test agreement -- emulated
+    LDAE_EMULATED=1 cargo test --release -p ldae-tests --test agreement -- 'emulated cortex-m4'
 }
 # Runs a program of a package on an emulated board: package/target, program, emulator, machine arguments.
 emulate() {

@@ -108,10 +108,7 @@ mod tests {
         ];
         let text = render(&["one", "two"], &columns);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(
-            lines[1..4],
-            ["a        ok 2e-6   FAILED", "b        ok        ignored", "c        skipped   ignored"]
-        );
+        assert_eq!(lines[1..4], ["a        ok 2e-6  FAILED", "b        ok       ignored", "c        skipped  ignored"]);
         assert_eq!(lines[4..], ["skipped: no library (c)", "ignored: two: no batches (b, c)", "FAILED: two: NaN (a)"]);
     }
 }

@@ -125,7 +125,9 @@ impl Files {
 impl OnnxFile {
     fn read(path: &Path) -> Result<Self> {
         let bytes = bytes_of(path)?;
-        let description = Description::read(&bytes).context(|| format!("{} cannot be compared", path.display()))?;
+        let description = Description::read(&bytes)
+            .context(|| format!("{} cannot be compared", path.display()))
+            .map_err(|e| e.hint("write it again: `ldae export RUN --onnx --onnx-int8`"))?;
         Ok(OnnxFile { path: path.to_owned(), bytes, description })
     }
 }
