@@ -7,8 +7,9 @@ use crate::runtime::Runtime;
 use crate::tolerance::Measure;
 use ldae_host::data::{self, LoadOptions, Split};
 use ldae_shared::spec::{EncoderSpec, Pooling, preset};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 /// Pictures that every runtime embeds with each model.
 const COUNT: usize = 100;
@@ -42,8 +43,21 @@ static TINY: LazyLock<Models> = LazyLock::new(|| {
     Ok(vec![("vit-tiny".to_owned(), Model::new(spec, 8, 2)?)])
 });
 
-/// CIFAR-10 where it lies beside the checkout, else drawn pictures; brought to the shape.
+/// Pictures for the shape, read once for all runtimes: decompressing a data set takes seconds.
 fn some(spec: &EncoderSpec, count: usize) -> Result<Split, String> {
+    static READ: Mutex<BTreeMap<(u16, u8, usize), Split>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().map_err(|_| "a suite panicked while it read pictures")?;
+    let key = (spec.image, spec.channels, count);
+    if let Some(split) = read.get(&key) {
+        return Ok(split.clone());
+    }
+    let split = real_or_drawn(spec, count)?;
+    read.insert(key, split.clone());
+    Ok(split)
+}
+
+/// CIFAR-10 where it lies beside the checkout, else drawn pictures; brought to the shape.
+fn real_or_drawn(spec: &EncoderSpec, count: usize) -> Result<Split, String> {
     let folder = std::env::var_os("LDAE_DATA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cifar10")),
         PathBuf::from,
