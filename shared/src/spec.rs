@@ -164,6 +164,16 @@ macro_rules! check {
 }
 
 impl EncoderSpec {
+    /// A shape from its numbers: image, channels, patch; rank, width, heads; depth, MLP ratio.
+    pub const fn from_numbers(
+        (image, channels, patch): (u16, u8, u16),
+        (rank, width, heads): (u16, u16, u16),
+        (depth, mlp_ratio): (u16, u8),
+        pooling: Pooling,
+    ) -> Self {
+        EncoderSpec { image, channels, patch, rank, width, depth, heads, mlp_ratio, pooling }
+    }
+
     /// Accepts exactly the shapes that the engine, the format and the integer bounds cover.
     pub const fn check(&self) -> Result<(), SpecError> {
         check!(in_range("image side", self.image as u32, MAX_IMAGE as u32));

@@ -22,7 +22,7 @@ use ldae_host::quantise::{FloatEncoder, WeightOnly, calibrate, quantise};
 use ldae_shared::format::{ArtifactDesc, Fill};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::patch::PatchGrid;
-use ldae_shared::spec::{EncoderSpec, Pooling};
+use ldae_shared::spec::EncoderSpec;
 
 /// Time step that all of them are folded at: a small one, as `ldae export` folds by default.
 pub const TIME_STEP: u16 = 10;
@@ -65,16 +65,6 @@ pub struct Float {
     pub onnx: Vec<u8>,
     /// ONNX with the artifact's weights.
     pub onnx_int8: Vec<u8>,
-}
-
-/// Shape of a model from its numbers: image, channels, patch; rank, width, heads; depth, MLP ratio.
-pub const fn spec(
-    (image, channels, patch): (u16, u8, u16),
-    (rank, width, heads): (u16, u16, u16),
-    (depth, mlp_ratio): (u16, u8),
-    pooling: Pooling,
-) -> EncoderSpec {
-    EncoderSpec { image, channels, patch, rank, width, depth, heads, mlp_ratio, pooling }
 }
 
 /// Drawn pictures of a shape, u8 [side, side, channels], as differently exposed as photographs: `train` to calibrate on, `test`

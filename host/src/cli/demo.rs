@@ -13,7 +13,8 @@ use crate::eval::subject::Subject;
 use crate::export::{self, Exported, Files};
 use crate::run_dir::RunDir;
 use crate::train::checkpoint::{Checkpoint, Which};
-use crate::train::{self, Mode, TrainConfig, TrainOptions, TrainSummary};
+use crate::train::ranks::Alone;
+use crate::train::{self, Job, Mode, TrainConfig, TrainOptions, TrainSummary};
 use crate::verify::{self, Device, Pictures, Verdict, VerifyReport};
 use crate::{Result, atomic, report};
 use ldae_shared::spec::EncoderSpec;
@@ -119,7 +120,8 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
 
     let device = train::device::choose(&args.device)?;
     out.line(format!("train    {} steps of {} pictures", config.optimiser.steps, config.optimiser.batch));
-    let train = train::run(&config, &dataset, &run, mode, &device, out)?;
+    let job = Job { config: &config, dataset: &dataset, run: &run, mode, device: &device, ranks: &Alone };
+    let train = train::run(&job, out)?;
     out.line(format!("         loss {:.5}, {:.0} s", train.loss, clock.lap("train")));
 
     let exported = export(&run, &config, &dataset, out)?;

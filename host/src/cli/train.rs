@@ -4,7 +4,7 @@ use super::{Outcome, Output};
 use crate::data::{self, Dataset};
 use crate::run_dir::RunDir;
 use crate::train::ranks::Ranks;
-use crate::train::{self, Mode, Plan, TrainConfig, TrainOptions, TrainSummary};
+use crate::train::{self, Job, Mode, Plan, TrainConfig, TrainOptions, TrainSummary};
 use crate::{Error, Result};
 use std::path::PathBuf;
 
@@ -75,7 +75,9 @@ fn train(args: Args, ranks: &dyn Ranks, out: &Output) -> Result<Outcome> {
         return Ok(Outcome::Passed);
     }
     let dir = args.out.ok_or_else(|| Error::new("no run directory given").hint("pass --out DIR"))?;
-    let summary = train::run_together(&config, &dataset, &RunDir::new(dir), mode, &device, ranks, out)?;
+    let run = RunDir::new(dir);
+    let job = Job { config: &config, dataset: &dataset, run: &run, mode, device: &device, ranks };
+    let summary = train::run(&job, out)?;
     if ranks.leads() {
         out.facts(&summary, text(&summary));
     }

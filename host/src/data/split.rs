@@ -1,5 +1,6 @@
 //! Pictures of equal shape, held once in memory or in a memory-mapped cache file, and the splits that index them.
 
+use ldae_shared::resize::{Picture, resize_crop};
 use memmap2::Mmap;
 use std::sync::Arc;
 
@@ -120,6 +121,22 @@ impl Split {
             return self.clone();
         }
         self.subset(&chosen(self.len(), n).0)
+    }
+
+    /// The pictures, resized and cropped as at loading, in memory, with their labels. For a few pictures: a data set loaded at
+    /// another side is cached whole.
+    #[must_use]
+    pub fn resized(&self, side: usize, channels: usize) -> Split {
+        let resize = |i| {
+            let picture = Picture::new(self.side(), self.side(), self.channels(), self.image(i));
+            resize_crop(&picture.expect("pictures of a split have pixels"), side, channels)
+        };
+        Split::from_memory(
+            (0..self.len()).flat_map(resize).collect(),
+            side,
+            channels,
+            self.labels().map(<[u16]>::to_vec),
+        )
     }
 
     /// Cuts the split in two by a fixed shuffle: (`len - n` pictures, `n` pictures), both in their original order.

@@ -1,17 +1,12 @@
 //! onnxruntime on exported files against Burn: the training network's own forward pass, on real pictures, for presets and
 //! odd shapes. Weights are random with random gates, so that every path of the graph counts.
 
-use super::testing::{Case, T, origin, spec};
+use super::testing::{Case, T, origin};
 use super::{embedding, float32, int8};
 use crate::data::{self, LoadOptions, Split};
 use crate::eval::Features;
 use crate::eval::agreement::Agreement;
-use crate::eval::pooling::pool;
-use crate::eval::standardise::Standardiser;
-use crate::model::Weights;
-use crate::model::net::{Frame, Net};
-use burn::tensor::{Device, Tensor, TensorData};
-use ldae_shared::patch::{PatchGrid, pixel_value};
+use crate::runtime::Network;
 use ldae_shared::spec::{EncoderSpec, Pooling, preset};
 use ndarray::{Array2, Array4};
 use ndarray_npy::write_npy;
@@ -25,12 +20,12 @@ const CALIBRATION: usize = 32;
 /// Shapes in which something is odd: the patch, one channel, a width that is no multiple of 4, a grid of odd side, one
 /// block, one head, heads of 2, full rank.
 const ODD: [(&str, EncoderSpec); 6] = [
-    ("odd-grid", spec((15, 3, 5), (11, 14, 2), (2, 3), Pooling::Grid2x2)),
-    ("odd-grey", spec((21, 1, 3), (5, 18, 3), (1, 1), Pooling::MeanStd)),
-    ("odd-mean", spec((28, 1, 4), (16, 30, 5), (3, 2), Pooling::Mean)),
-    ("odd-one-head", spec((35, 3, 7), (40, 50, 1), (2, 4), Pooling::MeanStd)),
-    ("odd-small-heads", spec((32, 3, 8), (1, 34, 17), (1, 3), Pooling::Mean)),
-    ("odd-wide-grid", spec((32, 3, 4), (16, 64, 2), (4, 4), Pooling::Grid2x2)),
+    ("odd-grid", EncoderSpec::from_numbers((15, 3, 5), (11, 14, 2), (2, 3), Pooling::Grid2x2)),
+    ("odd-grey", EncoderSpec::from_numbers((21, 1, 3), (5, 18, 3), (1, 1), Pooling::MeanStd)),
+    ("odd-mean", EncoderSpec::from_numbers((28, 1, 4), (16, 30, 5), (3, 2), Pooling::Mean)),
+    ("odd-one-head", EncoderSpec::from_numbers((35, 3, 7), (40, 50, 1), (2, 4), Pooling::MeanStd)),
+    ("odd-small-heads", EncoderSpec::from_numbers((32, 3, 8), (1, 34, 17), (1, 3), Pooling::Mean)),
+    ("odd-wide-grid", EncoderSpec::from_numbers((32, 3, 4), (16, 64, 2), (4, 4), Pooling::Grid2x2)),
 ];
 
 /// Real pictures where they are at hand (`LDAE_DATA`, or ../shared/data/cifar10 beside the repository), else drawn ones.
@@ -38,46 +33,10 @@ fn pictures(spec: &EncoderSpec) -> (Split, Split) {
     let real = std::env::var_os("LDAE_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/cifar10"), PathBuf::from);
     let source = if real.is_dir() { real.display().to_string() } else { "drawn".to_owned() };
-    let options = LoadOptions {
-        side: Some(spec.image.into()),
-        channels: Some(spec.channels.into()),
-        limit: Some(200),
-        upscale: true,
-        ..LoadOptions::default()
-    };
-    let dataset = data::load(&source, &options).expect("pictures");
+    let dataset = data::load(&source, &LoadOptions::default()).expect("pictures");
     println!("pictures: {}", dataset.name);
-    (dataset.train.limit(CALIBRATION), dataset.held_out().limit(COMPARED))
-}
-
-/// Burn's standardised embedding: the picture through the projection that training sees, the encoder, pooling.
-fn burn<'a>(weights: &'a Weights, head: &'a Standardiser) -> impl Fn(&[u8]) -> Vec<f32> + 'a {
-    let device = Device::flex();
-    let tensors: Vec<Tensor<1>> = weights
-        .parameters()
-        .map(|p| Tensor::from_data(TensorData::new(p.values.clone(), [p.values.len()]), &device))
-        .collect();
-    let net = Frame::new(*weights.spec(), &device).build(&tensors);
-    let s = weights.spec().encoder;
-    let (grid, fitted) = (PatchGrid::of(&s).expect("valid"), weights.pca());
-    let (n, p) = (grid.tokens(), grid.patch_values());
-    move |picture| {
-        let pixels: Vec<f32> = picture.iter().map(|&b| pixel_value(b)).collect();
-        let mut patches = vec![0.0; n * p];
-        grid.patchify(&pixels, &mut patches);
-        let mut z = vec![0.0; s.rank.into()];
-        for patch in patches.chunks_exact_mut(p) {
-            fitted.view().project(patch, &mut z);
-            fitted.view().reconstruct(&z, patch);
-        }
-        let patches = Tensor::from_data(TensorData::new(patches, [1, n, p]), &device);
-        let condition = net.condition(Net::time_table(&[T.into()], &device));
-        let tokens = net.encode(patches, condition).into_data().try_to_vec::<f32>().expect("floats");
-        let mut out = vec![0.0; s.embedding() as usize];
-        pool(&tokens, grid.side(), s.pooling, &mut out);
-        head.apply_to(&mut out);
-        out
-    }
+    let shaped = |split: &Split, count| split.limit(count).resized(spec.image.into(), spec.channels.into());
+    (shaped(&dataset.train, CALIBRATION), shaped(dataset.held_out(), COMPARED))
 }
 
 /// bench/onnxruntime/check.py on a file; panics unless it agrees.
@@ -116,7 +75,8 @@ fn agrees(name: &str, spec: EncoderSpec) {
         let rows: Vec<Vec<f32>> = (0..compared.len()).map(|i| embed(compared.image(i))).collect();
         Features::new(rows.len(), spec.embedding() as usize, rows.concat()).expect("finite")
     };
-    let by_burn = of(&burn(&case.weights, &case.head));
+    let network = Network::new(&case.weights, T, spec.pooling, &case.head, "cpu").expect("the CPU is there");
+    let by_burn = of(&|picture| network.embed_batch(&[picture]).expect("a picture of the encoder's size"));
     let dequantised = case.weight_only.dequantised();
     let by_integers = of(&|picture| embedding(&dequantised, &case.head, picture));
     save(".burn.npy", &by_burn);

@@ -110,40 +110,37 @@ pub(super) struct Network<'a> {
     pub(super) blocks: Vec<Block<'a>>,
 }
 
+impl<'a> Network<'a> {
+    /// From layers of one kind: projection and embedding, then qkv, proj, fc1 and fc2 of every block.
+    fn of<L>(
+        spec: EncoderSpec,
+        [project, embed]: [&'a L; 2],
+        positions: &'a [f32],
+        blocks: impl Iterator<Item = [&'a L; 4]>,
+    ) -> Self
+    where
+        Linear<'a>: From<&'a L>,
+    {
+        let block = |[qkv, proj, fc1, fc2]: [&'a L; 4]| Block {
+            qkv: qkv.into(),
+            proj: proj.into(),
+            fc1: fc1.into(),
+            fc2: fc2.into(),
+        };
+        Network { spec, project: project.into(), embed: embed.into(), positions, blocks: blocks.map(block).collect() }
+    }
+}
+
 impl<'a> From<&'a FloatEncoder> for Network<'a> {
     fn from(e: &'a FloatEncoder) -> Self {
-        let blocks = e.blocks.iter().map(|b| Block {
-            qkv: (&b.qkv).into(),
-            proj: (&b.proj).into(),
-            fc1: (&b.fc1).into(),
-            fc2: (&b.fc2).into(),
-        });
-        let blocks = blocks.collect();
-        Network {
-            spec: e.spec,
-            project: (&e.project).into(),
-            embed: (&e.embed).into(),
-            positions: &e.positions,
-            blocks,
-        }
+        let blocks = e.blocks.iter().map(|b| [&b.qkv, &b.proj, &b.fc1, &b.fc2]);
+        Network::of(e.spec, [&e.project, &e.embed], &e.positions, blocks)
     }
 }
 
 impl<'a> From<&'a WeightOnly> for Network<'a> {
     fn from(e: &'a WeightOnly) -> Self {
-        let blocks = e.blocks.iter().map(|b| Block {
-            qkv: (&b.qkv).into(),
-            proj: (&b.proj).into(),
-            fc1: (&b.fc1).into(),
-            fc2: (&b.fc2).into(),
-        });
-        let blocks = blocks.collect();
-        Network {
-            spec: e.spec,
-            project: (&e.project).into(),
-            embed: (&e.embed).into(),
-            positions: &e.positions,
-            blocks,
-        }
+        let blocks = e.blocks.iter().map(|b| [&b.qkv, &b.proj, &b.fc1, &b.fc2]);
+        Network::of(e.spec, [&e.project, &e.embed], &e.positions, blocks)
     }
 }

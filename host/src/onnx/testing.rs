@@ -13,15 +13,6 @@ use ldae_shared::spec::EncoderSpec;
 /// Time step folded.
 pub(super) const T: u16 = 10;
 
-pub(super) const fn spec(
-    (image, channels, patch): (u16, u8, u16),
-    (rank, width, heads): (u16, u16, u16),
-    (depth, mlp_ratio): (u16, u8),
-    pooling: ldae_shared::spec::Pooling,
-) -> EncoderSpec {
-    EncoderSpec { image, channels, patch, rank, width, depth, heads, mlp_ratio, pooling }
-}
-
 pub(super) struct Case {
     pub(super) weights: Weights,
     pub(super) plain: FloatEncoder,

@@ -4,7 +4,7 @@ use super::graph::{Builder, FOLDED};
 use super::network::{Linear, Network};
 use super::read::Fields;
 use super::schema::{DataType, ValueInfo};
-use super::testing::{Case, T, origin, spec};
+use super::testing::{Case, T, origin};
 use super::write::Message;
 use super::*;
 use crate::data::{self, LoadOptions, Split};
@@ -40,7 +40,7 @@ fn drawn(spec: &EncoderSpec) -> Split {
 }
 
 fn small(pooling: Pooling) -> EncoderSpec {
-    spec((15, 1, 5), (6, 14, 2), (2, 3), pooling)
+    EncoderSpec::from_numbers((15, 1, 5), (6, 14, 2), (2, 3), pooling)
 }
 
 /// Both files of a case.

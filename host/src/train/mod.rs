@@ -32,5 +32,5 @@ pub use directory::Mode;
 pub use options::{DEFAULT_BATCH, DEFAULT_PRESET, TrainOptions};
 pub use plan::Plan;
 pub use reconstruct::{Reconstruction, reconstruct};
-pub use run::{TrainSummary, run, run_together};
+pub use run::{Job, TrainSummary, run};
 pub use supervised::{Supervised, supervised};

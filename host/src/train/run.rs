@@ -8,7 +8,7 @@ use super::loss::LatentNoise;
 use super::metrics::{Interval, Line, Metrics, ProbeLine};
 use super::monitor::{Health, Monitor};
 use super::optimiser::{self, State, Update};
-use super::ranks::{Alone, Ranks};
+use super::ranks::Ranks;
 use super::step::{Gradients, mean_gradients};
 use super::workers::Workers;
 use super::{Mode, directory};
@@ -79,49 +79,35 @@ struct Record {
     log: Log,
 }
 
-/// Trains (or goes on training) the run in `run` on `dataset.train` with a resolved configuration.
-///
-/// # Errors
-/// The directory holds another run, cannot be written, or the loss is no longer finite.
-pub fn run(
-    config: &TrainConfig,
-    dataset: &Dataset,
-    run: &RunDir,
-    mode: Mode,
-    device: &Device,
-    out: &Output,
-) -> Result<TrainSummary> {
-    run_together(config, dataset, run, mode, device, &Alone, out)
+/// A run to train.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// Resolved configuration.
+    pub config: &'a TrainConfig,
+    /// Pictures; `dataset.train` is trained on.
+    pub dataset: &'a Dataset,
+    /// Where it is written.
+    pub run: &'a RunDir,
+    /// What may happen to a directory that already holds something.
+    pub mode: Mode,
+    /// Where tensors are.
+    pub device: &'a Device,
+    /// The processes that train together ([`Alone`](super::ranks::Alone)): all of them have the same job, rank 0 writes it.
+    pub ranks: &'a dyn Ranks,
 }
 
-/// [`run`] with the processes of `ranks`. All of them call it with the same configuration; rank 0 writes the run.
+/// Trains a run, or goes on training it.
 ///
 /// # Errors
-/// As [`run`]. An error of one process is not known to the others: the caller ends them.
-pub fn run_together(
-    config: &TrainConfig,
-    dataset: &Dataset,
-    run: &RunDir,
-    mode: Mode,
-    device: &Device,
-    ranks: &dyn Ranks,
-    out: &Output,
-) -> Result<TrainSummary> {
-    run_until(config, dataset, run, mode, device, ranks, out, config.optimiser.steps)
+/// The directory holds another run, cannot be written, or the loss is no longer finite. An error of one process is not known to
+/// the others: the caller ends them.
+pub fn run(job: &Job<'_>, out: &Output) -> Result<TrainSummary> {
+    run_until(job, job.config.optimiser.steps, out)
 }
 
-/// [`run_together`], but stopping (without a checkpoint) after `stop` steps.
-#[allow(clippy::too_many_arguments)] // of one run
-pub(super) fn run_until(
-    config: &TrainConfig,
-    dataset: &Dataset,
-    run: &RunDir,
-    mode: Mode,
-    device: &Device,
-    ranks: &dyn Ranks,
-    out: &Output,
-    stop: u64,
-) -> Result<TrainSummary> {
+/// [`run`], but stopping (without a checkpoint) after `stop` steps.
+pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainSummary> {
+    let &Job { config, dataset, run, mode, device, ranks } = job;
     let start = Instant::now();
     config.check_dataset(dataset)?;
     if config.optimiser.batch < ranks.count() {

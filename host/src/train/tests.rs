@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Checkpoint, Which};
 use super::metrics::{self, Line};
+use super::ranks::Alone;
 use super::*;
 use crate::Result;
 use crate::cli::Output;
@@ -51,7 +52,9 @@ fn options() -> TrainOptions {
 fn train(options: TrainOptions, run: &RunDir, mode: Mode) -> Result<TrainSummary> {
     let dataset = dataset();
     let (config, _) = options.resolve(&dataset)?;
-    super::run(&config, &dataset, run, mode, &Device::flex(), &Output::new(false))
+    let device = Device::flex();
+    let job = Job { config: &config, dataset: &dataset, run, mode, device: &device, ranks: &Alone };
+    super::run(&job, &Output::new(false))
 }
 
 fn losses(run: &RunDir) -> Vec<f64> {
@@ -96,16 +99,9 @@ fn resumed_equals_uninterrupted() {
     // Step 10 of this run is its last checkpoint; the learning rate depends on all 20 steps, so stop it by hand.
     let dataset = dataset();
     let (config, _) = options().resolve(&dataset).unwrap();
-    let stopped = super::run::run_until(
-        &config,
-        &dataset,
-        &cut,
-        Mode::Fresh,
-        &Device::flex(),
-        &super::ranks::Alone,
-        &Output::new(false),
-        13,
-    );
+    let device = Device::flex();
+    let job = Job { config: &config, dataset: &dataset, run: &cut, mode: Mode::Fresh, device: &device, ranks: &Alone };
+    let stopped = super::run::run_until(&job, 13, &Output::new(false));
     assert_eq!(stopped.unwrap().steps, 13);
     assert_eq!(Checkpoint::load(&cut.checkpoint("last")).unwrap().header.step, 10);
     let summary = train(options(), &cut, Mode::Resume).unwrap();

@@ -7,31 +7,22 @@ use ldae_device::kernels::Family;
 use ldae_shared::format::{ArtifactDesc, Fill};
 use ldae_shared::spec::{EncoderSpec, Pooling};
 
-const fn spec(
-    (image, channels, patch): (u16, u8, u16),
-    (rank, width, heads): (u16, u16, u16),
-    (depth, mlp_ratio): (u16, u8),
-    pooling: Pooling,
-) -> EncoderSpec {
-    EncoderSpec { image, channels, patch, rank, width, depth, heads, mlp_ratio, pooling }
-}
-
 /// Shapes, and whether they run with every fill.
 const SHAPES: [(EncoderSpec, bool); 14] = [
-    (spec((21, 1, 3), (5, 9, 3), (1, 1), Pooling::Mean), true), // 49 tokens, heads of 3
-    (spec((35, 3, 5), (75, 39, 3), (2, 3), Pooling::Grid2x2), true),
-    (spec((8, 3, 8), (1, 1, 1), (1, 16), Pooling::MeanStd), true), // one token of width 1: constant
-    (spec((16, 3, 4), (7, 24, 3), (2, 2), Pooling::MeanStd), true),
-    (spec((15, 3, 3), (16, 64, 2), (1, 2), Pooling::Mean), true), // heads of 32, odd rows and tokens
-    (spec((24, 3, 4), (32, 96, 3), (1, 2), Pooling::Mean), true), // heads of 32, 36 tokens
-    (spec((15, 1, 5), (25, 21, 3), (1, 3), Pooling::Grid2x2), false),
-    (spec((28, 1, 4), (9, 30, 5), (2, 1), Pooling::Mean), false),
-    (spec((9, 3, 3), (5, 13, 1), (1, 4), Pooling::MeanStd), false),
-    (spec((7, 3, 7), (147, 10, 2), (1, 2), Pooling::Mean), false), // a single token
-    (spec((35, 3, 5), (1, 34, 17), (1, 3), Pooling::Mean), false), // heads of 2, rank 1
-    (spec((20, 3, 1), (2, 12, 4), (1, 2), Pooling::Grid2x2), false), // 400 tokens of one pixel
-    (spec((64, 3, 32), (48, 100, 1), (1, 1), Pooling::Mean), false),
-    (spec((8, 3, 4), (7, 512, 1), (1, 4), Pooling::Mean), true), // rule 2 at 2048 inputs and a head of 512
+    (EncoderSpec::from_numbers((21, 1, 3), (5, 9, 3), (1, 1), Pooling::Mean), true), // 49 tokens, heads of 3
+    (EncoderSpec::from_numbers((35, 3, 5), (75, 39, 3), (2, 3), Pooling::Grid2x2), true),
+    (EncoderSpec::from_numbers((8, 3, 8), (1, 1, 1), (1, 16), Pooling::MeanStd), true), // one token of width 1: constant
+    (EncoderSpec::from_numbers((16, 3, 4), (7, 24, 3), (2, 2), Pooling::MeanStd), true),
+    (EncoderSpec::from_numbers((15, 3, 3), (16, 64, 2), (1, 2), Pooling::Mean), true), // heads of 32, odd rows and tokens
+    (EncoderSpec::from_numbers((24, 3, 4), (32, 96, 3), (1, 2), Pooling::Mean), true), // heads of 32, 36 tokens
+    (EncoderSpec::from_numbers((15, 1, 5), (25, 21, 3), (1, 3), Pooling::Grid2x2), false),
+    (EncoderSpec::from_numbers((28, 1, 4), (9, 30, 5), (2, 1), Pooling::Mean), false),
+    (EncoderSpec::from_numbers((9, 3, 3), (5, 13, 1), (1, 4), Pooling::MeanStd), false),
+    (EncoderSpec::from_numbers((7, 3, 7), (147, 10, 2), (1, 2), Pooling::Mean), false), // a single token
+    (EncoderSpec::from_numbers((35, 3, 5), (1, 34, 17), (1, 3), Pooling::Mean), false), // heads of 2, rank 1
+    (EncoderSpec::from_numbers((20, 3, 1), (2, 12, 4), (1, 2), Pooling::Grid2x2), false), // 400 tokens of one pixel
+    (EncoderSpec::from_numbers((64, 3, 32), (48, 100, 1), (1, 1), Pooling::Mean), false),
+    (EncoderSpec::from_numbers((8, 3, 4), (7, 512, 1), (1, 4), Pooling::Mean), true), // rule 2 at 2048 inputs and a head of 512
 ];
 
 /// True where an artifact fits on a board: the small one has 6 KB of scratch and room for pictures of 3 KB.

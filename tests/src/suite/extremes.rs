@@ -1,7 +1,7 @@
 //! Extremes: pictures that no camera takes, weights that no training finds, tensors that saturate every stage.
 
 use super::{Models, Outcome, Suite, agrees, on_each};
-use crate::model::{Model, drawn, spec};
+use crate::model::{Model, drawn};
 use crate::runtime::Runtime;
 use ldae_host::verify::Pictures;
 use ldae_shared::format::Fill;
@@ -21,7 +21,7 @@ pub(super) const WEIGHTS: Suite =
 pub(super) const FILLS: Suite =
     Suite { name: "extreme fills", about: "artifacts at the bounds of the integer rules, odd widths", run: fills };
 
-const SPEC: EncoderSpec = spec((16, 3, 4), (12, 24, 3), (2, 2), Pooling::MeanStd);
+const SPEC: EncoderSpec = EncoderSpec::from_numbers((16, 3, 4), (12, 24, 3), (2, 2), Pooling::MeanStd);
 
 static USUAL: LazyLock<Models> = LazyLock::new(|| Ok(vec![("usual".to_owned(), Model::new(SPEC, CALIBRATION, 5)?)]));
 
@@ -39,10 +39,10 @@ static EXTREME: LazyLock<Models> = LazyLock::new(|| {
 
 static FILLED: LazyLock<Models> = LazyLock::new(|| {
     let shapes = [
-        spec((16, 3, 4), (7, 24, 3), (2, 2), Pooling::MeanStd),
-        spec((21, 1, 3), (5, 9, 3), (1, 1), Pooling::Mean),
-        spec((15, 3, 5), (75, 39, 3), (1, 3), Pooling::Grid2x2),
-        spec((8, 3, 8), (1, 1, 1), (1, 16), Pooling::MeanStd),
+        EncoderSpec::from_numbers((16, 3, 4), (7, 24, 3), (2, 2), Pooling::MeanStd),
+        EncoderSpec::from_numbers((21, 1, 3), (5, 9, 3), (1, 1), Pooling::Mean),
+        EncoderSpec::from_numbers((15, 3, 5), (75, 39, 3), (1, 3), Pooling::Grid2x2),
+        EncoderSpec::from_numbers((8, 3, 8), (1, 1, 1), (1, 16), Pooling::MeanStd),
     ];
     let all = shapes.iter().flat_map(|s| Fill::ALL.map(|f| (*s, f)));
     all.map(|(s, fill)| Ok((format!("{fill:?} {}x{}", s.image, s.width), Model::synthetic(s, fill, 7)?))).collect()

@@ -2,7 +2,7 @@
 //! as the reference's does. [`uncovered`] finds stages of the engine, and operators of the ONNX files, without a case.
 
 use super::{Models, Outcome, Suite, agrees};
-use crate::model::{Model, drawn, spec};
+use crate::model::{Model, drawn};
 use crate::runtime::Runtime;
 use ldae_device::TapId;
 use ldae_host::eval::quality::scaled_error;
@@ -19,7 +19,7 @@ pub(super) const OPERATIONS_SUITE: Suite = Suite {
 };
 
 /// A small shape with one block: W 12, two heads, four tokens.
-const SPEC: EncoderSpec = spec((8, 3, 4), (6, 12, 2), (1, 2), Pooling::MeanStd);
+const SPEC: EncoderSpec = EncoderSpec::from_numbers((8, 3, 4), (6, 12, 2), (1, 2), Pooling::MeanStd);
 const W: usize = SPEC.width as usize;
 const CALIBRATION: usize = 64;
 /// A case must move the embedding by at least this (scaled), else it would not notice the operation missing: one code of the

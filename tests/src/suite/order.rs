@@ -1,9 +1,9 @@
 //! An embedding depends on its picture alone: not on what was embedded before, not on its place in a batch.
 
 use super::{Found, Models, Outcome, Suite, on_each};
-use crate::model::{Model, drawn, spec};
+use crate::model::{Model, drawn};
 use crate::runtime::Runtime;
-use ldae_shared::spec::Pooling;
+use ldae_shared::spec::{EncoderSpec, Pooling};
 use std::sync::LazyLock;
 
 /// The same picture first, last and between others, in one batch and alone.
@@ -11,7 +11,7 @@ pub(super) const ORDER: Suite =
     Suite { name: "order", about: "the same bits for a picture wherever it stands, and run after run", run: order };
 
 pub(super) static MODEL: LazyLock<Models> = LazyLock::new(|| {
-    let spec = spec((16, 3, 4), (12, 24, 3), (2, 2), Pooling::Grid2x2);
+    let spec = EncoderSpec::from_numbers((16, 3, 4), (12, 24, 3), (2, 2), Pooling::Grid2x2);
     Ok(vec![("small".to_owned(), Model::new(spec, 64, 10)?)])
 });
 

@@ -1,12 +1,11 @@
 //! Real pictures, or drawn ones where no data set is at hand: the presets that boards run, an odd shape, and vit-tiny.
 
 use super::{Models, Outcome, Suite, agrees, measured, on_each};
-use crate::model::{Model, drawn, spec};
+use crate::model::{Model, drawn};
 use crate::reference::Reference;
 use crate::runtime::Runtime;
 use crate::tolerance::Measure;
 use ldae_host::data::{self, LoadOptions, Split};
-use ldae_shared::resize::{Picture, resize_crop};
 use ldae_shared::spec::{EncoderSpec, Pooling, preset};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +32,7 @@ pub(super) const QUALITY: Suite = Suite {
 };
 
 static BOARD: LazyLock<Models> = LazyLock::new(|| {
-    let odd = spec((35, 3, 5), (21, 42, 3), (2, 3), Pooling::Grid2x2);
+    let odd = EncoderSpec::from_numbers((35, 3, 5), (21, 42, 3), (2, 3), Pooling::Grid2x2);
     let shapes = ["xs", "s"].into_iter().filter_map(|n| preset(n).map(|p| (n, p.spec))).chain([("odd", odd)]);
     shapes.map(|(name, spec)| Ok((name.to_owned(), Model::new(spec, CALIBRATION, 1)?))).collect()
 });
@@ -68,14 +67,7 @@ fn real_or_drawn(spec: &EncoderSpec, count: usize) -> Result<Split, String> {
         return drawn(spec, 1, count, 9).map(|[_, held_out]| held_out);
     }
     let set = data::load(&folder.display().to_string(), &LoadOptions::default()).map_err(|e| e.to_string())?;
-    let split = set.held_out().limit(count);
-    let (side, channels) = (usize::from(spec.image), usize::from(spec.channels));
-    let mut pixels = Vec::with_capacity(split.len() * side * side * channels);
-    for i in 0..split.len() {
-        let picture = Picture::new(split.side(), split.side(), split.channels(), split.image(i));
-        pixels.extend(resize_crop(&picture.ok_or("a picture without pixels")?, side, channels));
-    }
-    Ok(Split::from_memory(pixels, side, channels, None))
+    Ok(set.held_out().limit(count).resized(spec.image.into(), spec.channels.into()))
 }
 
 fn slices(split: &Split) -> Vec<&[u8]> {

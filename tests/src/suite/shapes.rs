@@ -1,7 +1,7 @@
 //! Shapes that no preset has, and every pooling.
 
 use super::{Models, Outcome, Suite, agrees, on_each};
-use crate::model::{Model, drawn, spec};
+use crate::model::{Model, drawn};
 use crate::runtime::Runtime;
 use ldae_shared::spec::{EncoderSpec, Pooling};
 use std::sync::LazyLock;
@@ -20,14 +20,14 @@ pub(super) const POOLINGS: Suite =
 
 /// Widths are even: positions are sines and cosines.
 const SHAPES: [EncoderSpec; 8] = [
-    spec((7, 3, 7), (147, 10, 2), (1, 2), Pooling::Mean), // a single token, full rank
-    spec((20, 3, 1), (2, 12, 4), (1, 2), Pooling::Grid2x2), // 400 tokens of one pixel
-    spec((35, 3, 5), (1, 34, 17), (1, 3), Pooling::MeanStd), // heads of 2, rank 1
-    spec((40, 1, 20), (48, 100, 1), (1, 1), Pooling::Mean), // long patches, one head
-    spec((28, 1, 4), (9, 30, 5), (2, 1), Pooling::MeanStd), // grey
-    spec((35, 3, 5), (75, 18, 3), (2, 3), Pooling::Grid2x2), // odd grid, full rank
-    spec((9, 1, 3), (5, 14, 1), (1, 16), Pooling::MeanStd), // a wide MLP
-    spec((24, 3, 4), (32, 96, 3), (3, 2), Pooling::Mean), // heads of 32
+    EncoderSpec::from_numbers((7, 3, 7), (147, 10, 2), (1, 2), Pooling::Mean), // a single token, full rank
+    EncoderSpec::from_numbers((20, 3, 1), (2, 12, 4), (1, 2), Pooling::Grid2x2), // 400 tokens of one pixel
+    EncoderSpec::from_numbers((35, 3, 5), (1, 34, 17), (1, 3), Pooling::MeanStd), // heads of 2, rank 1
+    EncoderSpec::from_numbers((40, 1, 20), (48, 100, 1), (1, 1), Pooling::Mean), // long patches, one head
+    EncoderSpec::from_numbers((28, 1, 4), (9, 30, 5), (2, 1), Pooling::MeanStd), // grey
+    EncoderSpec::from_numbers((35, 3, 5), (75, 18, 3), (2, 3), Pooling::Grid2x2), // odd grid, full rank
+    EncoderSpec::from_numbers((9, 1, 3), (5, 14, 1), (1, 16), Pooling::MeanStd), // a wide MLP
+    EncoderSpec::from_numbers((24, 3, 4), (32, 96, 3), (3, 2), Pooling::Mean), // heads of 32
 ];
 
 fn made(shapes: &[EncoderSpec]) -> Models {
@@ -53,7 +53,8 @@ static ODD: LazyLock<Models> = LazyLock::new(|| made(&SHAPES));
 static POOLED: LazyLock<Models> = LazyLock::new(|| {
     let grids = [(16, 3, 4), (15, 3, 5), (10, 3, 5)];
     let poolings = [Pooling::Mean, Pooling::MeanStd, Pooling::Grid2x2];
-    let all: Vec<_> = grids.iter().flat_map(|g| poolings.map(|p| spec(*g, (12, 24, 2), (2, 2), p))).collect();
+    let all: Vec<_> =
+        grids.iter().flat_map(|g| poolings.map(|p| EncoderSpec::from_numbers(*g, (12, 24, 2), (2, 2), p))).collect();
     made(&all)
 });
 

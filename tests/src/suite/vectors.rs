@@ -1,13 +1,13 @@
 //! The test vectors that files carry: what a board checks at start must hold on every runtime here.
 
 use super::{Found, Models, Outcome, Suite, on_each, within};
-use crate::model::{Model, spec};
+use crate::model::Model;
 use crate::runtime::{Form, Runtime};
 use crate::tolerance::{Measure, tolerance};
 use ldae_host::eval::artifact::CODE_UNIT;
 use ldae_host::onnx::Description;
 use ldae_shared::format::Artifact;
-use ldae_shared::spec::Pooling;
+use ldae_shared::spec::{EncoderSpec, Pooling};
 use std::sync::LazyLock;
 
 /// The pictures and embeddings inside the file that the runtime reads.
@@ -16,7 +16,7 @@ pub(super) const VECTORS: Suite =
 
 pub(super) static MODELS: LazyLock<Models> = LazyLock::new(|| {
     [Pooling::Mean, Pooling::MeanStd, Pooling::Grid2x2]
-        .map(|p| (p.name(), spec((20, 3, 4), (12, 24, 3), (2, 2), p)))
+        .map(|p| (p.name(), EncoderSpec::from_numbers((20, 3, 4), (12, 24, 3), (2, 2), p)))
         .into_iter()
         .map(|(name, spec)| Ok((name.to_owned(), Model::new(spec, 64, 16)?)))
         .collect()

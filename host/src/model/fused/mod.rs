@@ -19,7 +19,7 @@ use burn::backend::autodiff::grads::Gradients as Graph;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 use std::sync::Arc;
 
@@ -52,43 +52,62 @@ impl Shape {
     }
 }
 
+/// Tensors of the operation on a backend.
+#[derive(ExtensionType)]
+struct Tensors<B: Backend> {
+    x: FloatTensor<B>,
+    modulation: FloatTensor<B>,
+    qkv_weight: FloatTensor<B>,
+    qkv_bias: FloatTensor<B>,
+    proj_weight: FloatTensor<B>,
+    proj_bias: FloatTensor<B>,
+    fc1_weight: FloatTensor<B>,
+    fc1_bias: FloatTensor<B>,
+    fc2_weight: FloatTensor<B>,
+    fc2_bias: FloatTensor<B>,
+}
+
+impl<B: Backend> Tensors<B> {
+    fn in_order(self) -> [FloatTensor<B>; INPUTS] {
+        [
+            self.x,
+            self.modulation,
+            self.qkv_weight,
+            self.qkv_bias,
+            self.proj_weight,
+            self.proj_bias,
+            self.fc1_weight,
+            self.fc1_bias,
+            self.fc2_weight,
+            self.fc2_bias,
+        ]
+    }
+}
+
 /// The operation that Burn learns.
 #[backend_extension(Flex, Autodiff)]
 trait BlockBackend: Backend {
     /// Output [B, N, W] of a block.
-    #[allow(clippy::too_many_arguments)] // a tensor of the graph each
-    fn dit_block(
-        x: FloatTensor<Self>,
-        modulation: FloatTensor<Self>,
-        qkv_weight: FloatTensor<Self>,
-        qkv_bias: FloatTensor<Self>,
-        proj_weight: FloatTensor<Self>,
-        proj_bias: FloatTensor<Self>,
-        fc1_weight: FloatTensor<Self>,
-        fc1_bias: FloatTensor<Self>,
-        fc2_weight: FloatTensor<Self>,
-        fc2_bias: FloatTensor<Self>,
-        heads: usize,
-    ) -> FloatTensor<Self>;
+    fn dit_block(#[extension_type] tensors: Tensors<Self>, heads: usize) -> FloatTensor<Self>;
 }
 
 /// Output [B, N, W] of `block` for x [B, N, W] and modulation [B, 6W]. All tensors lie on the CPU.
 pub(super) fn dit_block(x: Tensor<3>, modulation: Tensor<2>, block: &Block) -> Tensor<3> {
     let weight = |layer: &super::block::Linear| layer.weight.clone().into_dispatch();
     let bias = |layer: &super::block::Linear| layer.bias.clone().into_dispatch();
-    Tensor::from_dispatch(<Dispatch as BlockBackend>::dit_block(
-        x.into_dispatch(),
-        modulation.into_dispatch(),
-        weight(&block.qkv),
-        bias(&block.qkv),
-        weight(&block.proj),
-        bias(&block.proj),
-        weight(&block.fc1),
-        bias(&block.fc1),
-        weight(&block.fc2),
-        bias(&block.fc2),
-        block.heads,
-    ))
+    let tensors = Tensors {
+        x: x.into_dispatch(),
+        modulation: modulation.into_dispatch(),
+        qkv_weight: weight(&block.qkv),
+        qkv_bias: bias(&block.qkv),
+        proj_weight: weight(&block.proj),
+        proj_bias: bias(&block.proj),
+        fc1_weight: weight(&block.fc1),
+        fc1_bias: bias(&block.fc1),
+        fc2_weight: weight(&block.fc2),
+        fc2_bias: bias(&block.fc2),
+    };
+    Tensor::from_dispatch(<Dispatch as BlockBackend>::dit_block(tensors, block.heads))
 }
 
 /// The inputs in memory order.
@@ -125,31 +144,8 @@ fn tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
 }
 
 impl BlockBackend for Flex {
-    fn dit_block(
-        x: FloatTensor<Self>,
-        modulation: FloatTensor<Self>,
-        qkv_weight: FloatTensor<Self>,
-        qkv_bias: FloatTensor<Self>,
-        proj_weight: FloatTensor<Self>,
-        proj_bias: FloatTensor<Self>,
-        fc1_weight: FloatTensor<Self>,
-        fc1_bias: FloatTensor<Self>,
-        fc2_weight: FloatTensor<Self>,
-        fc2_bias: FloatTensor<Self>,
-        heads: usize,
-    ) -> FloatTensor<Self> {
-        let inputs = Inputs::new([
-            x,
-            modulation,
-            qkv_weight,
-            qkv_bias,
-            proj_weight,
-            proj_bias,
-            fc1_weight,
-            fc1_bias,
-            fc2_weight,
-            fc2_bias,
-        ]);
+    fn dit_block(tensors: Tensors<Self>, heads: usize) -> FloatTensor<Self> {
+        let inputs = Inputs::new(tensors.in_order());
         inputs.forward(&inputs.shape(heads)).0
     }
 }
@@ -185,21 +181,8 @@ impl Backward<Flex, INPUTS> for BlockGradient {
 }
 
 impl<C: CheckpointStrategy> BlockBackend for Autodiff<Flex, C> {
-    fn dit_block(
-        x: FloatTensor<Self>,
-        modulation: FloatTensor<Self>,
-        qkv_weight: FloatTensor<Self>,
-        qkv_bias: FloatTensor<Self>,
-        proj_weight: FloatTensor<Self>,
-        proj_bias: FloatTensor<Self>,
-        fc1_weight: FloatTensor<Self>,
-        fc1_bias: FloatTensor<Self>,
-        fc2_weight: FloatTensor<Self>,
-        fc2_bias: FloatTensor<Self>,
-        heads: usize,
-    ) -> FloatTensor<Self> {
-        let tensors =
-            [x, modulation, qkv_weight, qkv_bias, proj_weight, proj_bias, fc1_weight, fc1_bias, fc2_weight, fc2_bias];
+    fn dit_block(tensors: Tensors<Self>, heads: usize) -> FloatTensor<Self> {
+        let tensors = tensors.in_order();
         let nodes = tensors.each_ref().map(|t| t.node());
         let inputs = Inputs::new(tensors.map(|t| t.into_primitive()));
         let shape = inputs.shape(heads);
