@@ -1,6 +1,6 @@
 //! Runs the ONNX export of an encoder on Linux-class boards, through tract (feature `tract`, std).
 //!
-//! pixels u8 [image, image, C] in, embedding f32 [E] in standard deviations out: what `code · 5/127` of the `.ldae` artifact
+//! pixels u8 `[image, image, C]` in, embedding f32 `[E]` in standard deviations out: what `code · 5/127` of the `.ldae` artifact
 //! approximates. Everything between is in the graph. Weights are f32, or int8 with a scale for each output channel; tract
 //! computes in f32 either way, so embeddings agree closely, not bit for bit, between machines.
 //!

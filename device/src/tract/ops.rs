@@ -1,5 +1,5 @@
 //! The operators of an encoder: what each accepts, and the shape it gives. Meanings are those of operator set 20
-//! (https://onnx.ai/onnx/operators/); forms that the exporter does not write are refused even where ONNX allows them.
+//! (<https://onnx.ai/onnx/operators/>); forms that the exporter does not write are refused even where ONNX allows them.
 
 use super::TractError;
 use super::attributes::Attributes;

@@ -2,7 +2,7 @@
 //! refuses all others. It allocates nothing, recurses no deeper than its tables, and bounds what decoding will allocate:
 //! the bytes of the file plus [`MAX_RECORDS`] small structures.
 //!
-//! Field numbers are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+//! Field numbers are those of onnx.proto (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>).
 
 use super::TractError;
 

@@ -1,7 +1,7 @@
 //! Processes that train one model together: each computes its share of every batch, gradients are added, rank 0 writes the run.
 //!
 //! Every process sees the same pictures and the same global order (a function of seed and epoch), so the processes together compute
-//! what one process would, but for the order in which floats are added. Feature `mpi` has [`Mpi`]; without it a program
+//! what one process would, but for the order in which floats are added. Feature `mpi` has `Mpi`; without it a program
 //! is [`Alone`].
 
 use std::ops::Range;
