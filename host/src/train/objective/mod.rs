@@ -46,7 +46,7 @@ pub enum Shared {
     /// Nothing.
     Nothing,
     /// Keys [B, E] of the two views, from the momentum encoder.
-    Keys([Tensor<2>; 2]),
+    Keys(Box<[Tensor<2>; 2]>),
 }
 
 impl Objective {
@@ -91,12 +91,12 @@ impl Objective {
     /// Computes what all parts of a step need, with the moving average of the weights.
     pub fn shared(&self, workers: &Workers, shards: usize, state: &State, batches: &Batches, step: &Step) -> Shared {
         match self.kind {
-            Kind::Contrastive { .. } => Shared::Keys(self.keys(workers, shards, state, batches, step)),
+            Kind::Contrastive { .. } => Shared::Keys(Box::new(self.keys(workers, shards, state, batches, step))),
             _ => Shared::Nothing,
         }
     }
 
-    /// Loss of each picture `range` of a step, [b], at `leaves`.
+    /// Loss of each picture `range` of a step, `[b]`, at `leaves`.
     pub fn losses(
         &self,
         leaves: &[Tensor<1>],
