@@ -15,9 +15,11 @@ pub mod model;
 pub mod onnx;
 pub mod pack;
 pub mod quantise;
+pub mod recipe;
 pub mod report;
 pub mod run_dir;
 pub mod runtime;
+pub mod tokenizer;
 pub mod train;
 pub mod verify;
 
