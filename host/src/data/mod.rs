@@ -19,6 +19,7 @@ pub mod tar;
 mod augment;
 mod cache;
 mod choice;
+mod crop;
 mod dataset;
 mod decode;
 mod folder;
