@@ -191,14 +191,14 @@ mod tests {
         let mean = values.chunks(3).map(grey).sum::<f64>() / (values.len() / 3) as f64;
         for p in values.chunks_mut(3) {
             let g = grey(p);
-            for c in 0..3 {
-                p[c] = match change {
-                    Change::Brightness(f) => p[c] * f64::from(f),
-                    Change::Contrast(f) => mean + f64::from(f) * (p[c] - mean),
-                    Change::Saturation(f) => g + f64::from(f) * (p[c] - g),
-                    Change::Hue(_) => p[c],
+            for x in p.iter_mut() {
+                let changed = match change {
+                    Change::Brightness(f) => *x * f64::from(f),
+                    Change::Contrast(f) => mean + f64::from(f) * (*x - mean),
+                    Change::Saturation(f) => g + f64::from(f) * (*x - g),
+                    Change::Hue(_) => *x,
                 };
-                p[c] = p[c].clamp(0.0, 255.0);
+                *x = changed.clamp(0.0, 255.0);
             }
             if let Change::Hue(turns) = change {
                 let [r, g, b] = [p[0], p[1], p[2]];
