@@ -33,6 +33,10 @@ pub enum Purpose {
     Vector = 9,
     /// Choice of patches for the PCA.
     Patches = 10,
+    /// Reparameterisation noise of a tokenizer's training.
+    Tokenizer = 11,
+    /// Noise that a sampler starts from (epoch 0) and adds at its n-th step (epoch n).
+    Sample = 12,
 }
 
 /// A sequence of random samples; a pure function of its four keys. At most 2^34 words are drawn before it repeats.
