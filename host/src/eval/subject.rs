@@ -116,7 +116,7 @@ impl Subject {
     pub fn untrained(&self, t: u16, poolings: &[Pooling], pca: &PatchPca) -> Result<[RunEncoder; 2]> {
         let spec = match &self.weights {
             Some(weights) => *weights.spec(),
-            None => ModelSpec::symmetric(self.spec()?),
+            None => ModelSpec::symmetric(self.spec()?).encoder_only(),
         };
         let seed = self.config.as_ref().map_or(SEED, |c| c.optimiser.seed);
         let mut weights = init_weights(&spec, seed, pca)?;
@@ -126,7 +126,7 @@ impl Subject {
     }
 
     /// The same encoder trained with labels from the run's initial weights, for `steps` steps (as many as the run when
-    /// 0).
+    /// 0), as a run in RUN/eval/supervised.
     ///
     /// # Errors
     /// It is no run, the pictures are not the run's own, or as [`Subject::float`].
@@ -138,14 +138,15 @@ impl Subject {
         steps: u64,
         out: &Output,
     ) -> Result<RunEncoder> {
-        let (Some(config), true) = (&self.config, self.is_run()) else {
+        let (Some(config), Some(run), true) = (&self.config, &self.run, self.is_run()) else {
             return Err(Error::new("only a run says how to train the same encoder with labels")
                 .hint("evaluate the run directory, or leave out --supervised"));
         };
         let steps = if steps == 0 { config.optimiser.steps } else { steps };
         let device = crate::train::device::choose("auto")?;
-        let trained = crate::train::supervised(config, dataset, &self.pca(dataset)?, steps, &device, out)?;
-        let encoder = RunEncoder::new("trained with labels", &trained.weights, t, poolings)?;
+        let place = RunDir::new(run.eval("supervised").with_extension(""));
+        let weights = crate::train::supervised(config, dataset, (steps, t.into()), &place, &device, out)?;
+        let encoder = RunEncoder::new("trained with labels", &weights, t, poolings)?;
         Ok(encoder.with_role(Role::Yardstick))
     }
 
