@@ -179,10 +179,11 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ldae_shared::spec;
 
     #[test]
     fn shapes_that_cannot_be_built_are_refused() {
-        let spec = crate::model::reference::tiny_spec().encoder;
+        let spec = spec::preset("xs").unwrap().spec;
         let good = Settings::new(Kind::ConvVae, &spec);
         good.check().unwrap();
         let bad = |change: fn(&mut Settings)| {
@@ -191,7 +192,7 @@ mod tests {
             settings.check().unwrap_err().to_string()
         };
         assert!(bad(|s| (s.image, s.patch) = (9, 3)).contains("power of two"));
-        assert!(bad(|s| s.patch = 16).contains("does not divide"));
+        assert!(bad(|s| s.patch = 64).contains("does not divide"));
         assert!(bad(|s| s.width = 20).contains("multiple of 8"));
         assert!(bad(|s| s.rank = 0).contains("rank"));
         assert!(bad(|s| s.training.adversarial_start = 1.5).contains("share"));
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn settings_survive_toml() {
-        let mut settings = Settings::new(Kind::VqganNoPerceptual, &crate::model::reference::tiny_spec().encoder);
+        let mut settings = Settings::new(Kind::VqganNoPerceptual, &spec::preset("xs").unwrap().spec);
         settings.training.kl_weight = 1e-3;
         let text = toml::to_string(&settings).unwrap();
         assert_eq!(toml::from_str::<Settings>(&text).unwrap(), settings);
