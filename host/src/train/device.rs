@@ -34,6 +34,23 @@ pub fn choose(name: &str) -> Result<Device> {
     }
 }
 
+/// Resolves a list: `cuda:0,1` or `cuda:0,cuda:1` are two GPUs; everything [`choose`] takes is one device.
+///
+/// # Errors
+/// As [`choose`], or a GPU is named twice.
+pub fn choose_all(name: &str) -> Result<Vec<Device>> {
+    let mut names: Vec<String> = Vec::new();
+    for part in name.split(',') {
+        let plain_index = !names.is_empty() && !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let part = if plain_index { format!("cuda:{part}") } else { part.to_owned() };
+        if part != "cpu" && names.contains(&part) {
+            return Err(Error::new(format!("device `{part}` is named twice")).hint("name each GPU once"));
+        }
+        names.push(part);
+    }
+    names.iter().map(|name| choose(name)).collect()
+}
+
 /// The device of one of several processes: `auto` and `cuda` take the GPUs in turn.
 ///
 /// # Errors
@@ -69,6 +86,15 @@ mod tests {
         assert!(choose("auto").is_ok());
         for bad in ["gpu", "cuda:", "cuda:x", "cudax", ""] {
             assert!(choose(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lists() {
+        assert_eq!(choose_all("cpu").unwrap().len(), 1);
+        assert_eq!(choose_all("cpu,cpu").unwrap().len(), 2);
+        for bad in ["", "cpu,", "cuda:0,0", "0,1", "cpu,x"] {
+            assert!(choose_all(bad).is_err(), "{bad}");
         }
     }
 

@@ -20,6 +20,7 @@ mod options;
 mod plan;
 pub mod ranks;
 mod reconstruct;
+pub mod replicas;
 mod run;
 pub mod step;
 mod supervised;
