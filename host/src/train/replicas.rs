@@ -1,7 +1,7 @@
 //! Several devices of one machine: one thread per device, each with a replica of the model, as [`Ranks`] of one process.
 //!
 //! Gradients of NVIDIA GPUs are added by Burn's all-reduce (NCCL), others through memory in the order of ranks, so that replicas
-//! stay equal to the last bit. A thread that fails ends all ([`Replicas::fail`]): those that wait for it stop waiting with a panic
+//! stay equal to the last bit. A thread that fails ends all: those that wait for it stop waiting with a panic
 //! that says nothing.
 
 use super::ranks::{Ranks, through_memory};
