@@ -147,10 +147,11 @@ impl Bench {
         self.objective.frame().spec()
     }
 
-    /// Takes `count` steps and returns the seconds of each.
-    pub fn steps(&mut self, count: usize) -> Vec<f64> {
+    /// Takes `count` steps, calling `done` after each, and returns the seconds of each.
+    pub fn steps(&mut self, count: usize, mut done: impl FnMut()) -> Vec<f64> {
         let rank = self.objective.frame().spec().encoder.rank.into();
-        let mut batches = Batches::new(&self.split, self.grid, rank, self.batch, Augment::Flip, 1);
+        let mut batches =
+            Batches::new(&self.split, self.grid, rank, self.batch, Augment::Flip, 1).ahead_of(&self.device);
         let first = self.steps.len();
         for _ in 0..count {
             let start = Instant::now();
@@ -188,6 +189,7 @@ impl Bench {
                 optimiser: step - computed.as_secs_f64(),
                 waits: (computed.as_secs_f64() - data - forward - backward).max(0.0),
             });
+            done();
         }
         self.steps[first..].iter().map(|t| t.step).collect()
     }

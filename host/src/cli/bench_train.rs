@@ -69,12 +69,9 @@ pub fn run(args: &Args, preset: &[String], on: &[String], threads: Option<usize>
         return paced(&mut bench);
     }
     let bar = out.progress("steps", u64::from(args.steps) + 2);
-    bench.steps(2);
+    bench.steps(2, || bar.inc(1));
     bench.forget();
-    for _ in 0..args.steps {
-        bar.inc(1);
-        bench.steps(1);
-    }
+    bench.steps(args.steps as usize, || bar.inc(1));
     bar.finish_and_clear();
     let report = bench.report();
     out.facts(&report, &report);
@@ -98,7 +95,7 @@ fn paced(bench: &mut Bench) -> Result<Outcome> {
         let line = line.map_err(|e| Error::new("cannot read how many steps to take").caused_by(e))?;
         let count =
             line.trim().parse().map_err(|e| Error::new(format!("`{line}` is no number of steps")).caused_by(e))?;
-        print(json!(bench.steps(count)))?;
+        print(json!(bench.steps(count, || {})))?;
     }
     Ok(Outcome::Passed)
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{File, FileTimes, TryLockError};
 use std::io::{BufWriter, Write};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -26,6 +26,8 @@ const MAGIC: &[u8; 8] = b"ldaepix1";
 const TRAILER: usize = 8 + 8 + 32 + 8;
 /// Caches up to this size are verified whole at every opening; of larger ones, evenly spaced pictures of this total.
 const VERIFIED: usize = 4 << 30;
+/// Bytes that are verified at a time.
+const CHECKED: usize = 64 << 20;
 /// What is asked for at a time when the size of a cache is not known beforehand.
 const STEP: u64 = 64 << 20;
 /// Digest, name and other facts of one picture, about.
@@ -229,16 +231,18 @@ pub(crate) fn open(path: &Path, key: &str) -> Option<(Meta, Pixels)> {
     // When it was last used; a folder that belongs to someone else keeps its times.
     let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
     let mapped = map(file, path).ok()?;
-    let meta = check(&mapped, key)?;
-    // The check has read all of it: let go of the pages, so that only those in use count as this process's memory.
-    // SAFETY: a read-only map of a file reads the file again.
-    #[allow(unsafe_code)]
-    let _ = unsafe { mapped.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+    // What is checked is let go of at once, so that a check of everything does not fill the memory.
+    let meta = check(&mapped, key, &|checked| {
+        // SAFETY: pages of a read-only map of a file are read from the file again.
+        #[allow(unsafe_code)]
+        let _ = unsafe { mapped.map.unchecked_advise_range(UncheckedAdvice::DontNeed, checked.start, checked.len()) };
+    })?;
     Some((meta, Pixels::Mapped(mapped)))
 }
 
-/// The description inside the bytes of a cache file, if everything about them checks out.
-fn check(bytes: &[u8], key: &str) -> Option<Meta> {
+/// The description inside the bytes of a cache file, if everything about them checks out. `checked` is told of bytes that have
+/// been read.
+fn check(bytes: &[u8], key: &str, checked: &dyn Fn(Range<usize>)) -> Option<Meta> {
     let (body, trailer) = bytes.split_at_checked(bytes.len().checked_sub(TRAILER)?)?;
     if &trailer[48..] != MAGIC {
         return None;
@@ -261,7 +265,12 @@ fn check(bytes: &[u8], key: &str) -> Option<Meta> {
         return None;
     }
     let step = pixels.len().div_ceil(VERIFIED).max(1);
-    let sound = (0..n).into_par_iter().step_by(step).all(|i| digest(&pixels[i * size..][..size]) == digests[i]);
+    let pictures: Vec<usize> = (0..n).step_by(step).collect();
+    let sound = pictures.chunks((CHECKED / size).max(1)).all(|group| {
+        let sound = group.par_iter().all(|&i| digest(&pixels[i * size..][..size]) == digests[i]);
+        checked(group[0] * size..(group[group.len() - 1] + 1) * size);
+        sound
+    });
     sound.then_some(meta)
 }
 
@@ -333,13 +342,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, meta) = cached(folder.path());
         let bytes = std::fs::read(&path).unwrap();
-        assert!(check(&bytes, &meta.key).is_some());
-        assert!(check(&bytes, "other").is_none());
+        assert!(check(&bytes, &meta.key, &|_| {}).is_some());
+        assert!(check(&bytes, "other", &|_| {}).is_none());
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            assert!(check(&damaged, &meta.key).is_none(), "byte {at}");
-            assert!(check(&bytes[..at], &meta.key).is_none(), "cut at {at}");
+            assert!(check(&damaged, &meta.key, &|_| {}).is_none(), "byte {at}");
+            assert!(check(&bytes[..at], &meta.key, &|_| {}).is_none(), "cut at {at}");
         }
     }
 

@@ -142,7 +142,8 @@ fn turn(pixel: &mut [f32], turns: f32) {
     };
     let hue = hue + 6.0 * turns + 6.0;
     for (value, offset) in pixel.iter_mut().zip([5.0, 3.0, 1.0]) {
-        let k = (offset + hue) % 6.0;
+        let k = offset + hue;
+        let k = k - 6.0 * (k / 6.0) as u32 as f32; // k modulo 6: it is positive
         *value = (high - chroma * k.min(4.0 - k).clamp(0.0, 1.0)).clamp(0.0, 255.0);
     }
 }

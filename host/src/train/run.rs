@@ -163,7 +163,8 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
     let objective = Objective::new(&config.recipe, frame, space, o.residual_weight as f32, t, device);
     let layout = objective.frame().layout();
     let shards = if is_cpu(device) { o.shards } else { o.accumulate };
-    let batches = Batches::new(split, grid, spec.encoder.rank.into(), o.batch, config.data.augment, o.seed);
+    let batches =
+        Batches::new(split, grid, spec.encoder.rank.into(), o.batch, config.data.augment, o.seed).ahead_of(device);
     let mut trainer = Trainer {
         config,
         run,
