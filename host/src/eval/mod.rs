@@ -17,6 +17,7 @@ pub mod comparison;
 pub mod embedder;
 pub mod evaluation;
 pub mod features;
+pub mod frechet;
 pub mod knn;
 mod linear;
 pub mod margin;

@@ -1,11 +1,16 @@
 //! Tokenizers: from pictures to latents of K values a token, and back (METHOD.md section 2).
 //!
 //! A tokenizer is trained before the network and does not change while that trains. Per patch it is an affine map
-//! ([`linear`]): PCA, pixels (PCA of full rank), a linear autoencoder or variational autoencoder.
+//! ([`linear`]): PCA, pixels (PCA of full rank), a linear autoencoder or variational autoencoder. [`conv`] is a convolutional
+//! autoencoder over whole pictures, with and without perceptual and adversarial terms. [`psnr`] says how well one gives pictures
+//! back.
 
+pub mod conv;
+mod fidelity;
 pub mod linear;
 mod space;
 
+pub use fidelity::psnr;
 pub use linear::LinearTokenizer;
 pub use space::LatentSpace;
 

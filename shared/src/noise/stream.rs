@@ -35,6 +35,10 @@ pub enum Purpose {
     Patches = 10,
     /// Tokens that a masked autoencoder hides.
     Mask = 11,
+    /// Reparameterisation noise of a tokenizer's training.
+    Tokenizer = 12,
+    /// Noise that a sampler starts from (epoch 0) and adds at its n-th step (epoch n).
+    Sample = 13,
 }
 
 /// A sequence of random samples; a pure function of its four keys. At most 2^34 words are drawn before it repeats.
