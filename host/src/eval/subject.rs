@@ -127,6 +127,9 @@ impl Subject {
         };
         let seed = self.config.as_ref().map_or(SEED, |c| c.optimiser.seed);
         let mut weights = init_weights(&spec, seed, pca)?;
+        if let Some(trained) = &self.weights {
+            weights = weights.with_front_of(trained);
+        }
         let zero = RunEncoder::new("untrained, zero gates", &weights, t, poolings)?;
         randomise_gates(&mut weights, seed);
         Ok([zero, RunEncoder::new("untrained, random gates", &weights, t, poolings)?])
