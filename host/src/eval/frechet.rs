@@ -1,6 +1,8 @@
 //! Fréchet distance between two sets of embeddings, each taken as a Gaussian (Fréchet, 1957; Dowson, Landau, 1982):
 //!
-//!     d² = ‖m1 − m2‖² + tr(C1 + C2 − 2 (C1 C2)^½)
+//! ```text
+//! d² = ‖m1 − m2‖² + tr(C1 + C2 − 2 (C1 C2)^½)
+//! ```
 //!
 //! The formula of FID (Heusel et al., 2017) in the space of any encoder. FID itself is this in one layer of one Inception network
 //! on its own preprocessing, so numbers from here are not FIDs and compare only with each other, encoder and number of pictures being

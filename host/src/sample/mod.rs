@@ -3,10 +3,12 @@
 //! A schedule mixes z_t = gamma_t·z0 + sigma_t·eps (`gamma² + sigma² = 1`, or gamma = 1: METHOD.md section 2). The network answers ([`Answer`])
 //! for z_t with its estimate of eps or of z0; from either follows the other. One step goes from t to s < t:
 //!
-//!     DDIM        z_s = gamma_s·z0^ + sigma_s·eps^
-//!     ancestral   z_s ~ q(z_s | z_t, z0 = z0^)
-//!               = N(a·sigma_s²/sigma_t²·z_t + gamma_s·v/sigma_t²·z0^, sigma_s²·v/sigma_t²)
-//!                 a = gamma_t/gamma_s, v = sigma_t² − a²·sigma_s²
+//! ```text
+//! DDIM        z_s = gamma_s·z0^ + sigma_s·eps^
+//! ancestral   z_s ~ q(z_s | z_t, z0 = z0^)
+//!           = N(a·sigma_s²/sigma_t²·z_t + gamma_s·v/sigma_t²·z0^, sigma_s²·v/sigma_t²)
+//!             a = gamma_t/gamma_s, v = sigma_t² − a²·sigma_s²
+//! ```
 //!
 //! DDIM: Song, Meng, Ermon, "Denoising diffusion implicit models", 2021, equation 12 with eta = 0; ancestral: Ho, Jain,
 //! Abbeel, "Denoising diffusion probabilistic models", 2020, equations 6 and 7, written for any gamma and sigma as in Kingma et

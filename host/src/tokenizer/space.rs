@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 #[derive(Clone, Debug)]
 pub enum LatentSpace {
     /// An affine map of each patch.
-    Linear(Affine),
+    Linear(Box<Affine>),
     /// A convolutional autoencoder.
     Conv(Box<ConvTokenizer>),
 }
@@ -32,12 +32,12 @@ impl LatentSpace {
         let k = tokenizer.encode.len() / p;
         let upload =
             |values: &[f32], rows: usize| Tensor::from_data(TensorData::new(values.to_vec(), [rows, p]), device);
-        LatentSpace::Linear(Affine {
+        LatentSpace::Linear(Box::new(Affine {
             mean: upload(&tokenizer.mean, 1),
             encode: upload(&tokenizer.encode, k),
             decode: upload(&tokenizer.decode, k),
             scale: tokenizer.scale,
-        })
+        }))
     }
 
     /// s: z times this is what [`LatentSpace::encode`] gives.

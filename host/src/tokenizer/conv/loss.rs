@@ -1,9 +1,11 @@
 //! The terms of the loss, one value per picture, and the loss they make:
 //!
-//!     squared error   1/D · ‖x − x̂‖²                               D pixel values of a picture
-//!     KL              1/D · ½ Σ (μ² + σ² − 1 − ln σ²)                to N(0, I), over all latent values
-//!     generator       −1/M · Σ D(x̂)                                 M logits of a picture
-//!     discriminator   1/M · ½ Σ (max(0, 1 − D(x)) + max(0, 1 + D(x̂)))
+//! ```text
+//! squared error   1/D · ‖x − x̂‖²                               D pixel values of a picture
+//! KL              1/D · ½ Σ (μ² + σ² − 1 − ln σ²)                to N(0, I), over all latent values
+//! generator       −1/M · Σ D(x̂)                                 M logits of a picture
+//! discriminator   1/M · ½ Σ (max(0, 1 − D(x)) + max(0, 1 + D(x̂)))
+//! ```
 //!
 //! The first two are LDM's sums divided by D, so that their ratio is LDM's; the last two are VQGAN's hinge losses.
 

@@ -2,7 +2,9 @@
 //! metric", 2018) over the features of [`RotationNet`], all channels weighted equally: nobody's judgements are at hand to fit
 //! weights to.
 //!
-//!     d(x, y) = Σ_stages mean_positions ‖f(x)/‖f(x)‖ − f(y)/‖f(y)‖‖²       f: the channels at one position
+//! ```text
+//! d(x, y) = Σ_stages mean_positions ‖f(x)/‖f(x)‖ − f(y)/‖f(y)‖‖²       f: the channels at one position
+//! ```
 
 use super::loss::mean_of_each;
 use super::rotation::RotationNet;

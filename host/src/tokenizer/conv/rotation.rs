@@ -6,9 +6,9 @@
 
 use super::layers::{Builder, Conv, Norm};
 use super::settings::Settings;
-use crate::model::block::{Linear, silu};
+use crate::model::block::silu;
 use crate::model::layout::{Group, Parameter};
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Tensor, TensorData, activation, module};
 
 /// Turns by 0, 90, 180 and 270 degrees.
 const TURNS: usize = 4;
@@ -66,8 +66,9 @@ impl RotationNet {
         let [_, c, h, w] = last.dims();
         let pooled = last.reshape([TURNS * b, c, h * w]).mean_dim(2).reshape([TURNS * b, c]);
         let [weight, bias] = &parameters[parameters.len() - 2..] else { unreachable!("the head is last") };
-        let head = Linear { weight: weight.clone().reshape([self.features, TURNS]), bias: bias.clone() };
-        let log = activation::log_softmax(head.forward(pooled), 1).reshape([TURNS, b, TURNS]);
+        let weight = weight.clone().reshape([self.features, TURNS]);
+        let logits = module::linear(pooled, weight, Some(bias.clone()));
+        let log = activation::log_softmax(logits, 1).reshape([TURNS, b, TURNS]);
         let right: Vec<f32> = (0..TURNS * TURNS).map(|i| f32::from(u8::from(i / TURNS == i % TURNS))).collect();
         let right = Tensor::<3>::from_data(TensorData::new(right, [TURNS, 1, TURNS]), &device);
         // [4 turns, B, 4 logits] → the right logit's logarithm of each turn, averaged.

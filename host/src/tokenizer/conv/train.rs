@@ -16,7 +16,7 @@ use crate::data::Split;
 use crate::model::layout::Parameter;
 use crate::train::batch::{Batches, Step};
 use crate::train::optimiser::{self, State, Update};
-use crate::train::step::mean_gradients;
+use crate::train::step::{Parts, mean_gradients};
 use crate::train::workers::Workers;
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -35,6 +35,8 @@ const WARMUP_SHARE: f64 = 0.05;
 const CLIP: f64 = 1.0;
 /// The reported losses are means over this share of the steps, the last ones.
 const LAST_SHARE: f64 = 0.1;
+/// Steps between two looks at a GPU's loss; a CPU's is looked at in every one.
+const CHECK_EVERY: u64 = 50;
 
 /// What training gives.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ struct Trainee<'a> {
     what: &'static str,
     workers: &'a Workers,
     settings: &'a Settings,
+    cpu: bool,
     shards: usize,
     steps: u64,
     state: State,
@@ -72,24 +75,29 @@ impl<'a> Trainee<'a> {
         device: &Device,
     ) -> Self {
         let state = State::new(init(layout, settings.training.seed, network, device));
-        let shards = if crate::model::is_cpu(device) { settings.training.shards } else { 1 };
-        Trainee { what, workers, settings, shards, steps, decayed: vec![false; layout.len()], state, last: (0.0, 0) }
+        let cpu = crate::model::is_cpu(device);
+        let shards = if cpu { settings.training.shards } else { 1 };
+        let decayed = vec![false; layout.len()];
+        Trainee { what, workers, settings, cpu, shards, steps, decayed, state, last: (0.0, 0) }
     }
 
     /// One step on `count` pictures; `losses` as in [`mean_gradients`].
     fn step(&mut self, count: usize, losses: impl Fn(Range<usize>, &[Tensor<1>]) -> Tensor<1> + Sync) -> Result<()> {
-        let result = mean_gradients(self.workers, self.shards, count, &self.state.parameters, losses);
+        let parts = Parts { count: self.shards, recompute: false };
+        let result = mean_gradients(self.workers, parts, count, &self.state.parameters, losses);
         let norm = optimiser::global_norm(&result.gradients, self.workers);
-        if !norm.is_finite() {
+        let last = self.state.step as f64 >= (1.0 - LAST_SHARE) * self.steps as f64;
+        // Reading waits for a GPU.
+        if (self.cpu || last || self.state.step.is_multiple_of(CHECK_EVERY)) && !norm.read().is_finite() {
             return Err(Error::new(format!(
-                "training the tokenizer: the loss of the {} is no longer finite at step {}",
+                "training the tokenizer: the loss of the {} is no longer finite by step {}",
                 self.what,
                 self.state.step + 1
             ))
             .hint("its learning rate or a weight of its loss is too large"));
         }
-        if self.state.step as f64 >= (1.0 - LAST_SHARE) * self.steps as f64 {
-            self.last.0 += result.losses.iter().map(|&l| f64::from(l)).sum::<f64>();
+        if last {
+            self.last.0 += result.losses.into_data().iter::<f32>().map(f64::from).sum::<f64>();
             self.last.1 += count as u64;
         }
         let warmup = (WARMUP_SHARE * self.steps as f64) as u64;
@@ -104,7 +112,7 @@ impl<'a> Trainee<'a> {
             clip: CLIP,
             average_decay: AVERAGE_DECAY,
         };
-        self.state.update(result.gradients, norm, &self.decayed, &update, self.workers);
+        self.state.update(result.gradients, &norm, &self.decayed, &update, self.workers);
         Ok(())
     }
 
