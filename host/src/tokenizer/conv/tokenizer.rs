@@ -142,6 +142,14 @@ impl ConvTokenizer {
         to_patches(&self.settings, pictures)
     }
 
+    /// Names and shapes of [`ConvTokenizer::tensors`].
+    pub fn shapes(settings: &Settings) -> Vec<(String, Vec<usize>)> {
+        let autoencoder = Autoencoder::new(settings);
+        let parameters = autoencoder.layout().iter().map(|p| (p.name.clone(), p.shape.clone()));
+        let constants = [("shift".to_owned(), vec![settings.rank]), ("scale".to_owned(), vec![1])];
+        parameters.chain(constants).map(|(name, shape)| (format!("{PREFIX}{name}"), shape)).collect()
+    }
+
     /// Everything that [`ConvTokenizer::from_tensors`] needs beside the settings: `tokenizer.encoder.*`, `tokenizer.decoder.*`,
     /// `tokenizer.shift`, `tokenizer.scale`.
     pub fn tensors(&self) -> Vec<NamedTensor> {
