@@ -135,7 +135,9 @@ fn key(source: &str, origin: &dyn Origin, shaping: Shaping, limit: Option<usize>
             let time = m.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
             (m.len(), time.map_or(0, |t| t.as_nanos()))
         });
-        hash.update(format!("{}\n{size} {time}\n", file.display()));
+        // However the source was named: its root is hashed above.
+        let name = file.strip_prefix(source).unwrap_or(&file);
+        hash.update(format!("{}\n{size} {time}\n", name.display()));
     }
     crate::digest::hex(&hash.finalize())
 }
