@@ -18,6 +18,7 @@ pub mod quantise;
 pub mod report;
 pub mod run_dir;
 pub mod runtime;
+pub mod sweep;
 pub mod train;
 pub mod verify;
 

@@ -91,7 +91,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     let evaluation = compare(
         &subject,
         &dataset,
-        &Request { poolings, t: args.t, baselines, supervised: args.supervised, protocol },
+        &Request { poolings, t: args.t, baselines, pixels: baselines, supervised: args.supervised, protocol },
         out,
     )?;
 

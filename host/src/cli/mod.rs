@@ -15,6 +15,7 @@ mod export;
 mod inspect;
 mod pack;
 mod report;
+mod sweep;
 mod train;
 mod verify;
 
@@ -70,6 +71,8 @@ enum Verb {
     Bench(bench::Args),
     #[command(hide = true)]
     BenchWorker(bench_worker::Args),
+    /// A grid over recipes or settings and several seeds: one table, one plot with error bars.
+    Sweep(Box<sweep::Args>),
     /// Write report.html of a run.
     Report(report::Args),
 }
@@ -102,6 +105,7 @@ fn run(verb: Verb, out: &Output) -> Result<Outcome> {
         Verb::Verify(a) => verify::run(a, out),
         Verb::Bench(a) => bench::run(a, out),
         Verb::BenchWorker(a) => bench_worker::run(&a),
+        Verb::Sweep(a) => sweep::run(*a, out),
         Verb::Report(a) => report::run(a, out),
     }
 }

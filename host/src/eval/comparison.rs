@@ -20,8 +20,10 @@ pub struct Request {
     pub poolings: Vec<Pooling>,
     /// Time step of the float encoders, 0 to 1000.
     pub t: u16,
-    /// Also evaluate raw pixels, PCA latents and the untrained encoder.
+    /// Also evaluate PCA latents and the untrained encoder.
     pub baselines: bool,
+    /// Also evaluate raw pixels, which depend on the pictures alone: a sweep measures them once.
+    pub pixels: bool,
     /// Also train the same encoder with labels for so many steps (0: as many as the run), and evaluate it.
     pub supervised: Option<u64>,
     /// How everything is measured.
@@ -31,7 +33,14 @@ pub struct Request {
 impl Default for Request {
     fn default() -> Self {
         // t = 10 of 1000 on the clean picture: METHOD.md section 1.
-        Request { poolings: Vec::new(), t: 10, baselines: true, supervised: None, protocol: Protocol::default() }
+        Request {
+            poolings: Vec::new(),
+            t: 10,
+            baselines: true,
+            pixels: true,
+            supervised: None,
+            protocol: Protocol::default(),
+        }
     }
 }
 
@@ -60,6 +69,8 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
         latents = PcaLatents::new(grid, side, channels, &pca, spec.rank.into(), &poolings);
         embedders.extend(untrained.iter().map(|e| e as &dyn Embedder));
         embedders.push(&latents);
+    }
+    if request.pixels {
         embedders.push(&pixels);
     }
     let yardstick;

@@ -6,7 +6,7 @@ use super::{Features, knn, probe, standardise};
 use crate::cli::Output;
 use crate::data::{Dataset, Split};
 use crate::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Memory for the features of one embedder unless set otherwise: 1 GiB holds all of CIFAR-10 as pixels (0.7 GB).
@@ -34,14 +34,14 @@ impl Default for Protocol {
 }
 
 /// One line of the table. Accuracies are shares, 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// What was evaluated: "trained, float", "raw pixels".
     pub embedding: String,
     /// What it is in the comparison.
     pub role: Role,
     /// "mean", "mean-std", "grid2x2" or "flat".
-    pub pooling: &'static str,
+    pub pooling: String,
     /// Components.
     pub components: usize,
     /// Training pictures used.
@@ -190,7 +190,7 @@ fn score(
     Ok(Row {
         embedding: embedder.name(),
         role: embedder.role(),
-        pooling: vector.pooling_name(),
+        pooling: vector.pooling_name().to_owned(),
         components: vector.dim,
         train: train.rows(),
         test: test.rows(),
@@ -275,7 +275,7 @@ mod tests {
         let pixels = RawPixels { side: 2, channels: 1 };
         let rows = evaluate(&[&pixels], &p, &Protocol::default(), &out).unwrap();
         assert_eq!((rows[0].knn, rows[0].probe), (1.0, Some(1.0)));
-        assert_eq!((rows[0].pooling, rows[0].components, rows[0].train, rows[0].test), ("flat", 4, 100, 40));
+        assert_eq!((rows[0].pooling.as_str(), rows[0].components, rows[0].train, rows[0].test), ("flat", 4, 100, 40));
         let few = Protocol { memory: 50 * 16, probe: false, ..Protocol::default() };
         let rows = evaluate(&[&pixels], &p, &few, &out).unwrap();
         assert_eq!((rows[0].train, rows[0].probe), (50, None));
@@ -286,7 +286,7 @@ mod tests {
         let row = Row {
             embedding: "raw pixels".into(),
             role: Role::Baseline,
-            pooling: "flat",
+            pooling: "flat".into(),
             components: 3072,
             train: 50_000,
             test: 10_000,

@@ -12,7 +12,7 @@ pub struct Margin {
     /// The trained embedding.
     pub embedding: String,
     /// Its pooling.
-    pub pooling: &'static str,
+    pub pooling: String,
     /// "linear probe", or "k-NN" where no probe was trained.
     pub score: &'static str,
     /// The best baseline with the same pooling.
@@ -31,7 +31,7 @@ pub fn margins(rows: &[Row]) -> Vec<Margin> {
             let best = same.max_by(|a, b| score(a).total_cmp(&score(b)))?;
             Some(Margin {
                 embedding: trained.embedding.clone(),
-                pooling: trained.pooling,
+                pooling: trained.pooling.clone(),
                 score: if trained.probe.is_some() { "linear probe" } else { "k-NN" },
                 baseline: best.embedding.clone(),
                 margin: score(trained) - score(best),
@@ -63,7 +63,7 @@ mod tests {
         Row {
             embedding: embedding.into(),
             role,
-            pooling,
+            pooling: pooling.into(),
             components: 1,
             train: 1,
             test: 1,

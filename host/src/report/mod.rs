@@ -11,11 +11,12 @@ mod embedding;
 mod facts;
 mod headline;
 mod material;
-mod page;
+pub(crate) mod page;
 mod parity;
 mod picture;
 mod pictures;
-mod plot;
+pub(crate) mod plot;
+pub(crate) mod ranking;
 
 pub use collect::collect;
 pub use material::{Basis, Embedded, Material, Reconstructions};
