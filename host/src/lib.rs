@@ -15,6 +15,7 @@ pub mod model;
 pub mod onnx;
 pub mod pack;
 pub mod quantise;
+pub mod recipe;
 pub mod report;
 pub mod run_dir;
 pub mod runtime;
