@@ -48,6 +48,10 @@ pub struct Args {
     /// k-NN only, no linear probes
     #[arg(long, help_heading = "Evaluation")]
     no_probe: bool,
+    /// Also score the trained encoders at these time steps, on clean and on noised pictures
+    #[arg(long, value_name = "LIST", num_args = 0..=1, value_delimiter = ',', default_missing_value = super::eval::TIMES,
+        value_parser = clap::value_parser!(u16).range(0..=1000), help_heading = "Evaluation")]
+    t_sweep: Vec<u16>,
     /// Score with at most so many training and so many held-out pictures, a fixed random choice
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Evaluation")]
     eval_limit: Option<u32>,
@@ -94,6 +98,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         root: &args.out,
         cells: &cells,
         protocol: &protocol,
+        times: &args.t_sweep,
         shard: args.shard,
         overwrite: args.overwrite,
         device: &device,

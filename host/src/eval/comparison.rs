@@ -1,6 +1,7 @@
 //! One whole evaluation: the trained encoder, float and integer, beside all baselines (METHOD.md section 4).
 
 use super::baselines::{PcaLatents, RawPixels};
+use super::curve::{self, Layers};
 use super::embedder::Embedder;
 use super::evaluation::{Evaluation, NotRun, Pictures, Protocol, describe, evaluate};
 use super::margin::margins;
@@ -26,6 +27,10 @@ pub struct Request {
     pub pixels: bool,
     /// Also train the same encoder with labels for so many steps (0: as many as the run), and evaluate it.
     pub supervised: Option<u64>,
+    /// Time steps at which the trained encoder is also scored, on clean and on noised pictures.
+    pub times: Vec<u16>,
+    /// Blocks after which the trained encoder's tokens are also scored.
+    pub layers: Layers,
     /// How everything is measured.
     pub protocol: Protocol,
 }
@@ -39,6 +44,8 @@ impl Default for Request {
             baselines: true,
             pixels: true,
             supervised: None,
+            times: Vec::new(),
+            layers: Layers::default(),
             protocol: Protocol::default(),
         }
     }
@@ -79,6 +86,7 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
         embedders.push(&yardstick);
     }
     let rows = evaluate(&embedders, &pictures, &request.protocol, out)?;
+    let curves = curve::curves(subject, &pictures, request, &poolings, out)?;
     let mut not_run = Vec::new();
     if request.supervised.is_none() {
         not_run.push(NotRun {
@@ -103,6 +111,7 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
         margins: margins(&rows),
         rows,
         not_run,
+        curves,
     })
 }
 

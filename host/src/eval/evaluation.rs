@@ -1,8 +1,10 @@
 //! The table of one evaluation: every embedding with the same pictures, the same k-NN and the same probe.
 
+use super::curve::Curve;
 use super::embedder::{Embedder, Role, Vector, embed};
+use super::few_label::{self, FewLabel};
 use super::margin::Margin;
-use super::{Features, knn, probe, standardise};
+use super::{Features, knn, probe, retrieval, standardise};
 use crate::cli::Output;
 use crate::data::{Dataset, Split};
 use crate::{Error, Result};
@@ -19,6 +21,8 @@ pub struct Protocol {
     pub k: usize,
     /// Also train linear probes.
     pub probe: bool,
+    /// Also train probes on 1 % and 10 % of the labels.
+    pub few_label: bool,
     /// At most so many training pictures, chosen by a fixed shuffle.
     pub train_limit: Option<usize>,
     /// At most so many held-out pictures.
@@ -29,7 +33,14 @@ pub struct Protocol {
 
 impl Default for Protocol {
     fn default() -> Self {
-        Protocol { k: knn::K, probe: true, train_limit: None, test_limit: None, memory: DEFAULT_MEMORY }
+        Protocol {
+            k: knn::K,
+            probe: true,
+            few_label: false,
+            train_limit: None,
+            test_limit: None,
+            memory: DEFAULT_MEMORY,
+        }
     }
 }
 
@@ -58,6 +69,28 @@ pub struct Row {
     pub probe_seeds: Vec<f64>,
     /// Learning rate the probe chose.
     pub learning_rate: Option<f64>,
+    /// Share of hits among the k nearest.
+    pub precision: f64,
+    /// Mean average precision of retrieval.
+    pub average_precision: Option<f64>,
+    /// Probes on a few of the labels, when asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub few_label: Vec<FewLabel>,
+}
+
+impl Row {
+    /// The probe in percent, "-" where none was trained.
+    pub fn probe_text(&self) -> String {
+        match (self.probe, self.probe_deviation) {
+            (Some(p), Some(d)) => format!("{:.2} ± {:.2}", 100.0 * p, 100.0 * d),
+            _ => "-".into(),
+        }
+    }
+
+    /// The score that decides: the linear probe, or k-NN where none was trained.
+    pub fn score(&self) -> f64 {
+        self.probe.unwrap_or(self.knn)
+    }
 }
 
 /// A comparison that belongs in the table but was not run.
@@ -92,6 +125,9 @@ pub struct Evaluation {
     pub margins: Vec<Margin>,
     /// What is missing from it.
     pub not_run: Vec<NotRun>,
+    /// The trained encoder at other time steps and inner layers, when asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
 }
 
 /// Training and held-out pictures with labels, cut to the protocol's limits.
@@ -177,7 +213,14 @@ fn score(
     if !embedder.is_standardised() {
         standardise::standardise(&mut train, &mut test)?;
     }
-    let knn = knn::accuracy(&train, train_labels, &test, test_labels, protocol.k)?;
+    let found = knn::neighbours(&test, &train, protocol.k, false)?;
+    let knn = knn::share_right(&found, train_labels, test_labels);
+    let precision = retrieval::precision(&found, train_labels, test_labels);
+    let average_precision = retrieval::mean_average_precision(&train, train_labels, &test, test_labels)?;
+    let shares = few_label::SHARES.iter().filter(|_| protocol.few_label);
+    let few_label = shares
+        .map(|&share| few_label::few_label(&train, train_labels, &test, test_labels, share))
+        .collect::<Result<_>>()?;
     let probe = if protocol.probe {
         let bar = out.progress(&format!("probe {}", vector.pooling_name()), probe::TICKS);
         let done = || bar.inc(1);
@@ -199,6 +242,9 @@ fn score(
         probe_deviation: probe.as_ref().map(|p| p.deviation),
         learning_rate: probe.as_ref().map(|p| p.learning_rate),
         probe_seeds: probe.map(|p| p.accuracies).unwrap_or_default(),
+        precision,
+        average_precision,
+        few_label,
     })
 }
 
@@ -213,7 +259,17 @@ pub fn describe(protocol: &Protocol) -> String {
     } else {
         String::new()
     };
-    format!("features standardised with train statistics; k-NN: k = {}, cosine, majority{probe}", protocol.k)
+    let few = if protocol.few_label {
+        "; few labels: the same probe on a class-balanced 1 % and 10 % of them, chosen by each of the seeds"
+    } else {
+        ""
+    };
+    format!(
+        "features standardised with train statistics; k-NN: k = {}, cosine, majority; P@k: share of hits among these; mAP: mean average precision of {} \
+         queries at most{probe}{few}",
+        protocol.k,
+        retrieval::QUERIES
+    )
 }
 
 impl fmt::Display for Evaluation {
@@ -225,24 +281,39 @@ impl fmt::Display for Evaluation {
         let width = self.rows.iter().map(|r| r.embedding.len()).max().unwrap_or(0).max("embedding".len());
         writeln!(
             f,
-            "  {:<width$}  {:<8}  {:>6}  {:>7}  {:>6}  {:>7}  {:>14}",
-            "embedding", "pooling", "values", "train", "test", "k-NN %", "probe %"
+            "  {:<width$}  {:<8}  {:>6}  {:>7}  {:>6}  {:>7}  {:>14}  {:>6}  {:>6}",
+            "embedding", "pooling", "values", "train", "test", "k-NN %", "probe %", "P@k %", "mAP %"
         )?;
         for r in &self.rows {
-            let probe = match (r.probe, r.probe_deviation) {
-                (Some(p), Some(d)) => format!("{:.2} ± {:.2}", 100.0 * p, 100.0 * d),
-                _ => "-".into(),
-            };
+            let average_precision = r.average_precision.map_or("-".into(), |p| format!("{:.2}", 100.0 * p));
             writeln!(
                 f,
-                "  {:<width$}  {:<8}  {:>6}  {:>7}  {:>6}  {:>7.2}  {probe:>14}",
+                "  {:<width$}  {:<8}  {:>6}  {:>7}  {:>6}  {:>7.2}  {:>14}  {:>6.2}  {average_precision:>6}",
                 r.embedding,
                 r.pooling,
                 r.components,
                 r.train,
                 r.test,
-                100.0 * r.knn
+                100.0 * r.knn,
+                r.probe_text(),
+                100.0 * r.precision
             )?;
+        }
+        for few in self.rows.iter().filter(|r| !r.few_label.is_empty()) {
+            let at = |l: &FewLabel| {
+                format!(
+                    "{:.0} % of the labels ({}): {:.2} ± {:.2} %",
+                    100.0 * l.share,
+                    l.pictures,
+                    100.0 * l.mean,
+                    100.0 * l.deviation
+                )
+            };
+            let shares: Vec<String> = few.few_label.iter().map(at).collect();
+            writeln!(f, "  {:<width$}  {:<8}  {}", few.embedding, few.pooling, shares.join("; "))?;
+        }
+        for curve in &self.curves {
+            write!(f, "{curve}")?;
         }
         for margin in &self.margins {
             writeln!(f, "  {margin}")?;
@@ -295,6 +366,9 @@ mod tests {
             probe_deviation: Some(0.0012),
             probe_seeds: vec![0.4, 0.401, 0.402],
             learning_rate: Some(4e-4),
+            precision: 0.25,
+            average_precision: None,
+            few_label: Vec::new(),
         };
         let e = Evaluation {
             source: "run".into(),
@@ -307,9 +381,13 @@ mod tests {
             rows: vec![row],
             margins: Vec::new(),
             not_run: vec![NotRun { embedding: "trained with labels".into(), reason: "--supervised".into() }],
+            curves: Vec::new(),
         };
         let text = e.to_string();
-        assert!(text.contains("  raw pixels  flat        3072    50000   10000    43.90    40.10 ± 0.12\n"), "{text}");
+        assert!(
+            text.contains("  raw pixels  flat        3072    50000   10000    43.90    40.10 ± 0.12   25.00       -\n"),
+            "{text}"
+        );
         assert!(text.contains("not run: --supervised") && text.contains("t = 10"), "{text}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::artifact::IntegerEncoder;
 use super::embedder::Role;
+use super::input_noise::InputNoise;
 use super::run_encoder::RunEncoder;
 use crate::cli::Output;
 use crate::data::{Dataset, LoadOptions};
@@ -9,6 +10,7 @@ use crate::error::Context;
 use crate::model::pca::{self, PatchPca};
 use crate::model::{ModelSpec, Weights, init_weights, randomise_gates};
 use crate::pack::InMemory;
+use crate::recipe::Schedule;
 use crate::run_dir::RunDir;
 use crate::train::TrainConfig;
 use crate::train::checkpoint::{Checkpoint, Which};
@@ -93,6 +95,11 @@ impl Subject {
     pub fn float(&self, t: u16, poolings: &[Pooling]) -> Result<Option<RunEncoder>> {
         let open = |w| RunEncoder::new("trained, float", w, t, poolings).map(|e| e.with_role(Role::Trained));
         self.weights.as_ref().map(open).transpose()
+    }
+
+    /// The noise that the run's recipe puts on a picture at time step `t`; `None` for an artifact.
+    pub fn input_noise(&self, t: u16) -> Option<InputNoise> {
+        self.weights.as_ref().map(|weights| InputNoise::new(Schedule::SigmaLinear, t, weights.pca().scale))
     }
 
     /// The exported encoders.

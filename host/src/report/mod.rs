@@ -8,6 +8,7 @@ mod card;
 mod collect;
 mod curves;
 mod embedding;
+mod evaluation;
 mod facts;
 mod headline;
 mod material;
@@ -32,7 +33,7 @@ use std::path::Path;
 pub fn html(material: &Material) -> Result<String> {
     let sections = [
         headline::section(material),
-        facts::evaluation(material),
+        evaluation::section(material),
         curves::section(material),
         pictures::reconstructions(material)?,
         pictures::basis(material)?,

@@ -24,8 +24,10 @@ pub struct Sweep<'a> {
     pub root: &'a Path,
     /// All cells, also those of other shards.
     pub cells: &'a [Cell],
-    /// How embeddings are scored.
+    /// How embeddings are scored. A cell that was scored otherwise is scored again, not trained again.
     pub protocol: &'a Protocol,
+    /// Time steps at which each trained encoder is also scored, clean and noised.
+    pub times: &'a [u16],
     /// Only this part of the cells.
     pub shard: Option<Shard>,
     /// Forget results and runs that are there.
@@ -102,24 +104,23 @@ fn configuration(cell: &Cell, pictures: &mut Pictures) -> Result<TrainConfig> {
 
 /// True when the cell has been measured.
 fn is_done(sweep: &Sweep<'_>, cell: &Cell, config: Option<&TrainConfig>) -> Result<bool> {
-    let other = |what: &str| {
-        Error::new(format!("{} was made with other {what}", sweep.root.join(&cell.name).display()))
+    let other = || {
+        Error::new(format!("{} was made with other settings", sweep.root.join(&cell.name).display()))
             .hint("give the settings it was started with, another --out, or --overwrite to start again")
     };
     let Some(config) = config else { return Ok(false) };
     let run = RunDir::new(sweep.root.join(&cell.name));
     if run.config().is_file() && TrainConfig::load(&run)? != *config {
-        return Err(other("settings"));
+        return Err(other());
     }
     let Some(result) = CellResult::read(sweep.root, cell)? else { return Ok(false) };
     let Some(measured) = result.measured() else { return Ok(false) };
     if measured.config_sha256 != config.hash()? {
-        return Err(other("settings"));
+        return Err(other());
     }
-    if measured.protocol != describe_limits(sweep.protocol) {
-        return Err(other(&format!("scores ({})", measured.protocol)));
-    }
-    Ok(true)
+    let times = measured.curves.iter().flat_map(|c| &c.points).map(|p| p.at);
+    Ok(measured.protocol == describe_limits(sweep.protocol)
+        && sweep.times.iter().all(|t| times.clone().any(|at| at == *t)))
 }
 
 /// Raw pixels of one data set under one protocol are the same beside every encoder.
@@ -173,10 +174,12 @@ fn measure(
         poolings: vec![config.model_spec()?.encoder.pooling],
         t,
         pixels: known.is_none(),
+        times: sweep.times.to_vec(),
         protocol: sweep.protocol.clone(),
         ..Request::default()
     };
-    let mut rows = compare(&Subject::open(run.root(), "last")?, dataset, &request, out)?.rows;
+    let evaluation = compare(&Subject::open(run.root(), "last")?, dataset, &request, out)?;
+    let mut rows = evaluation.rows;
     rows.extend(known.into_iter().flat_map(|p| p.rows.clone()));
     let measured = Measured {
         config_sha256: config.hash()?,
@@ -188,6 +191,7 @@ fn measure(
         loss: losses(&run)?,
         seconds: began.elapsed().as_secs_f64(),
         rows,
+        curves: evaluation.curves,
     };
     remember(pixels, &measured);
     Ok(measured)

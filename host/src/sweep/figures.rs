@@ -45,6 +45,22 @@ pub fn curves(s: &Summary) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Clean and noised input over t for every setting, where it was measured: (setting, figure).
+pub fn over_t(s: &Summary) -> Vec<(String, String)> {
+    let of = |setting: &SettingSummary| {
+        let inputs = ["clean", "noised"].map(|input| {
+            let points = setting.over_t.iter().filter(|p| p.0 == input).map(|p| (f64::from(p.1), p.2));
+            line(input, points)
+        });
+        let series: Vec<Series> = inputs.into_iter().filter(|s| !s.points.is_empty()).collect();
+        let y_label = format!("{}, %", s.score);
+        let size = (960.0, 240.0);
+        let plot = Plot { x_label: "time step t".into(), y_label, log_x: false, log_y: false, size, series };
+        (setting.setting.clone(), plot.svg())
+    };
+    s.settings.iter().filter(|s| !s.over_t.is_empty()).map(of).collect()
+}
+
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)))
 }

@@ -43,6 +43,11 @@ pub(super) fn html(s: &Summary) -> String {
     for (axis, svg) in figures::curves(s) {
         curves.push_str(&figure(&svg, &format!("{} over {axis}; bars are one sample deviation over seeds.", s.score)));
     }
+    for (setting, svg) in figures::over_t(s) {
+        let caption =
+            format!("{setting}: {} of the trained encoder over t; bars are one sample deviation over seeds.", s.score);
+        curves.push_str(&figure(&svg, &caption));
+    }
     let mut sections = vec![
         Section { id: "findings", title: "Findings", body: statements },
         Section { id: "ranking", title: "Ranking", body: ranking },

@@ -3,6 +3,7 @@
 use super::Cell;
 use crate::atomic;
 use crate::error::Context;
+use crate::eval::curve::Curve;
 use crate::eval::evaluation::Row;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,9 @@ pub struct Measured {
     pub seconds: f64,
     /// Trained encoder and baselines, as `ldae eval` has them.
     pub rows: Vec<Row>,
+    /// The trained encoder over t, when asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
 }
 
 impl CellResult {

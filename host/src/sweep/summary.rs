@@ -6,6 +6,7 @@
 use super::result::{CellResult, Measured, Outcome};
 use super::statistic::{Difference, Statistic, Verdict, difference};
 use super::{Cell, execute::RAW_PIXELS};
+use crate::eval::curve::Axis;
 use crate::eval::embedder::Role;
 use crate::eval::evaluation::Row;
 use serde::Serialize;
@@ -37,6 +38,9 @@ pub struct SettingSummary {
     pub over_untrained: Option<Difference>,
     /// Best setting minus this one; absent for the best itself.
     pub below_best: Option<Difference>,
+    /// The deciding score over t, when asked for: input ("clean", "noised"), t, score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub over_t: Vec<(String, u16, Statistic)>,
     /// Trainable values, of the first seed.
     pub parameters: Option<usize>,
     /// Mean seconds of a cell.
@@ -152,9 +156,28 @@ fn setting(cell: &Cell, results: &[CellResult]) -> SettingSummary {
         over_untrained: score.zip(untrained).map(|(own, other)| difference(&own, &other)),
         untrained,
         below_best: None,
+        over_t: over_t(&runs),
         parameters: runs.first().map(|(_, m)| m.parameters),
         seconds: mean(&|m| Some(m.seconds)),
     }
+}
+
+/// Means over seeds of every point of the curves over t.
+fn over_t(runs: &[(u64, &Measured)]) -> Vec<(String, u16, Statistic)> {
+    let points = || {
+        let of = |(_, m): &(u64, &'_ Measured)| {
+            m.curves.iter().filter(|c| c.axis == Axis::T).flat_map(|c| c.points.clone()).collect::<Vec<_>>()
+        };
+        runs.iter().flat_map(of)
+    };
+    let mut places: Vec<(String, u16)> = points().map(|p| (p.input, p.at)).collect();
+    places.sort();
+    places.dedup();
+    let statistic = |(input, at): (String, u16)| {
+        let scores: Vec<f64> = points().filter(|p| p.input == input && p.at == at).map(|p| p.row.score()).collect();
+        Statistic::of(&scores).map(|s| (input, at, s))
+    };
+    places.into_iter().filter_map(statistic).collect()
 }
 
 fn trained(measured: &Measured) -> Option<&Row> {
@@ -164,7 +187,7 @@ fn trained(measured: &Measured) -> Option<&Row> {
 /// The best deciding score among the baselines that are `wanted`.
 fn best_baseline(measured: &Measured, wanted: impl Fn(&Row) -> bool) -> Option<f64> {
     let baselines = measured.rows.iter().filter(|r| r.role == Role::Baseline && wanted(r));
-    baselines.map(|r| r.probe.unwrap_or(r.knn)).reduce(f64::max)
+    baselines.map(Row::score).reduce(f64::max)
 }
 
 impl Summary {

@@ -36,10 +36,20 @@ fn protocol() -> Protocol {
 
 /// Runs the sweep; timings, which no two runs share, are set to zero.
 fn sweep(root: &Path, grid: &Grid, options: &TrainOptions, shard: Option<&str>) -> crate::Result<Vec<CellResult>> {
+    sweep_over_t(root, grid, options, shard, &[])
+}
+
+fn sweep_over_t(
+    root: &Path,
+    grid: &Grid,
+    options: &TrainOptions,
+    shard: Option<&str>,
+    times: &[u16],
+) -> crate::Result<Vec<CellResult>> {
     let cells = cells(grid, options, &[1, 2]).unwrap();
     let (protocol, device) = (protocol(), Device::flex());
     let shard = shard.map(|s| s.parse().unwrap());
-    let job = Sweep { root, cells: &cells, protocol: &protocol, shard, overwrite: false, device: &device };
+    let job = Sweep { root, cells: &cells, protocol: &protocol, times, shard, overwrite: false, device: &device };
     let mut results = run(&job, &mut Pictures::default(), &Output::silent())?;
     for result in &mut results {
         if let Outcome::Done(m) = &mut result.outcome {
@@ -79,6 +89,17 @@ fn shards_add_up_to_the_whole_and_nothing_is_run_twice() {
     // A result that is lost is measured again from the run; more seeds or values extend the sweep.
     std::fs::remove_file(parts.join("results/rank-4_seed-2.json")).unwrap();
     assert_eq!(sweep(&parts, &grid, &base(), None).unwrap(), all);
+
+    // Asked for more scores, the cells are scored again, not trained again.
+    let more = sweep_over_t(&parts, &grid, &base(), None, &[0, 700]).unwrap();
+    for (more, less) in more.iter().zip(&all) {
+        let (more, less) = (more.measured().unwrap(), less.measured().unwrap());
+        assert_eq!((&more.rows, more.loss), (&less.rows, less.loss));
+        let places: Vec<(u16, &str)> = more.curves[0].points.iter().map(|p| (p.at, p.input.as_str())).collect();
+        assert_eq!(places, [(0, "clean"), (0, "noised"), (700, "clean"), (700, "noised")]);
+        // No noise at t = 0.
+        assert_eq!(more.curves[0].points[0].row.knn, more.curves[0].points[1].row.knn);
+    }
 
     // Other settings under the same names are refused before anything is trained.
     for other in [TrainOptions { lr: Some(0.1), ..base() }, TrainOptions { steps: Some(11), ..base() }] {
@@ -121,6 +142,9 @@ fn row(embedding: &str, role: Role, probe: f64, knn: f64) -> Row {
         probe_deviation: Some(0.0),
         probe_seeds: vec![probe],
         learning_rate: None,
+        precision: 0.0,
+        average_precision: None,
+        few_label: Vec::new(),
     }
 }
 
@@ -142,6 +166,7 @@ fn result(cell: &Cell, probe: f64, loss: (f64, f64)) -> CellResult {
         loss: Some(loss),
         seconds: 2.0,
         rows,
+        curves: Vec::new(),
     };
     CellResult::new(cell, Outcome::Done(Box::new(measured)))
 }
