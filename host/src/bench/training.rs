@@ -12,19 +12,18 @@ use crate::model::net::Frame;
 use crate::model::{ModelSpec, is_cpu, pca};
 use crate::train::batch::Batches;
 use crate::train::checkpoint::to_device;
-use crate::train::loss::LatentNoise;
+use crate::train::objective::Objective;
 use crate::train::optimiser::{self, State, Update};
 use crate::train::step::mean_gradients;
 use crate::train::workers::Workers;
 use crate::train::{DEFAULT_BATCH, TrainOptions};
-use crate::{Error, Result};
+use crate::{Error, Result, tokenizer};
 use burn::tensor::Device;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::patch::PatchGrid;
 use serde::Serialize;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Pictures that batches are drawn from: several batches, so that caches hold no whole data set.
@@ -84,8 +83,7 @@ pub struct Training {
 
 /// A training step that can be repeated.
 pub struct Bench {
-    frame: Frame,
-    noise: LatentNoise,
+    objective: Objective,
     split: Split,
     grid: PatchGrid,
     device: Device,
@@ -121,12 +119,16 @@ impl Bench {
         let pca = pca::fit(grid, e.rank.into(), split.len(), |i| split.image(i), PCA_PATCHES, o.seed)?;
         let threads = if is_cpu(&device) { threads } else { 1 };
         let frame = Frame::new(spec, &device);
+        let workers = Workers::new(threads)?;
+        let quiet = crate::cli::Output::silent();
+        let tokenizer =
+            tokenizer::fit(config.recipe.tokenizer(), grid, e.rank.into(), &split, &pca, o.seed, (&workers, &quiet))?;
+        let (weight, t) = (o.residual_weight as f32, config.schedule.t_embed);
         Ok(Bench {
-            noise: LatentNoise::new(&pca, e.rank.into(), o.residual_weight as f32, &device),
             state: State::new(to_device(&init_parameters(&spec, o.seed), &device)),
             decayed: frame.layout().iter().map(|p| p.group == Group::Weight).collect(),
-            workers: Workers::new(threads)?,
-            frame,
+            workers,
+            objective: Objective::new(&config.recipe, frame, tokenizer.on(&device), weight, t, &device),
             split,
             grid,
             threads,
@@ -140,30 +142,24 @@ impl Bench {
 
     /// Shape of the model.
     pub fn spec(&self) -> &ModelSpec {
-        self.frame.spec()
+        self.objective.frame().spec()
     }
 
     /// Takes `count` steps and returns the seconds of each.
     pub fn steps(&mut self, count: usize) -> Vec<f64> {
-        let rank = self.frame.spec().encoder.rank.into();
+        let rank = self.objective.frame().spec().encoder.rank.into();
         let mut batches = Batches::new(&self.split, self.grid, rank, self.batch, Augment::Flip, 1);
         let first = self.steps.len();
         for _ in 0..count {
             let start = Instant::now();
             let step = batches.step(self.state.step);
-            let data = AtomicU64::new(0);
-            let result = mean_gradients(
-                &self.workers,
-                self.shards,
-                step.samples.len(),
-                &self.state.parameters,
-                |range, leaves| {
-                    let start = Instant::now();
-                    let batch = batches.assemble(step.epoch, &step.samples[range], &self.device);
-                    data.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-                    self.noise.losses(&self.frame.build(leaves), &batch)
-                },
-            );
+            let prepared = batches.seconds();
+            let (objective, shards) = (&self.objective, self.shards);
+            let shared = objective.shared(&self.workers, shards, &self.state, &batches, &step);
+            let result =
+                mean_gradients(&self.workers, shards, step.samples.len(), &self.state.parameters, |range, leaves| {
+                    objective.losses(leaves, &shared, &batches, &step, range)
+                });
             let computed = start.elapsed();
             let norm = optimiser::global_norm(&result.gradients, &self.workers);
             let update = Update { learning_rate: 1e-4, weight_decay: 0.05, clip: 1.0, average_decay: 0.9999 };
@@ -175,7 +171,7 @@ impl Bench {
             }
             let step = start.elapsed().as_secs_f64();
             let threads = self.threads as f64;
-            let data = data.into_inner() as f64 / 1e9 / threads;
+            let data = (batches.seconds() - prepared) / threads;
             let forward = result.spent.forward.as_secs_f64() / threads - data;
             let backward = result.spent.backward.as_secs_f64() / threads;
             self.steps.push(StepTime {
@@ -205,14 +201,14 @@ impl Bench {
             optimiser: median(&|t| t.optimiser),
             waits: median(&|t| t.waits),
         };
-        let spec = self.frame.spec();
+        let spec = self.objective.frame().spec();
         let flop_per_step = 6.0 * spec.training_macs() as f64 * self.batch as f64;
         Training {
             device: if is_cpu(&self.device) { "cpu".to_owned() } else { format!("{:?}", self.device) },
             threads: self.threads,
             batch: self.batch,
             shards: self.shards,
-            parameters: self.frame.layout().iter().map(crate::model::layout::Parameter::len).sum(),
+            parameters: self.objective.frame().layout().iter().map(crate::model::layout::Parameter::len).sum(),
             steps: self.steps.len(),
             pictures_per_second: self.batch as f64 / time.step,
             flop_per_step,

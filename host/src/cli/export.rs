@@ -89,7 +89,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
 pub(super) fn facts(config: &TrainConfig, checkpoint: &Checkpoint) -> Vec<(String, String)> {
     let header = &checkpoint.header;
     let mut facts = vec![
-        ("recipe".to_owned(), config.recipe.clone()),
+        ("recipe".to_owned(), config.recipe.name.clone()),
         ("preset".to_owned(), config.preset.clone()),
         ("train_step".to_owned(), header.step.to_string()),
         ("train_epoch".to_owned(), format!("{:.2}", header.epoch)),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// Arguments of `ldae sweep`.
 #[derive(clap::Args)]
-#[group(id = "which", required = true, multiple = false, args = ["grid", "road", "ranks"])]
+#[group(id = "which", required = true, multiple = false, args = ["grid", "road", "ranks", "noise"])]
 pub struct Args {
     /// TOML file with `seeds`, a table `base` of options of `ldae train`, and a table `axes` of lists
     #[arg(long, value_name = "FILE", help_heading = "Grid")]
@@ -21,6 +21,9 @@ pub struct Args {
     /// PCA ranks
     #[arg(long, help_heading = "Grid")]
     ranks: bool,
+    /// Single noise levels
+    #[arg(long, help_heading = "Grid")]
+    noise: bool,
     /// How much the cells of a built-in grid train, where no option says it [default: small]
     #[arg(long, value_enum, help_heading = "Grid")]
     budget: Option<Budget>,
@@ -74,6 +77,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     let grid = match file {
         Some(grid) => grid,
         None if args.road => sweep::road(),
+        None if args.noise => sweep::noise(),
         None => sweep::ranks(&options, pictures.of(&options)?.channels())?,
     };
     let seeds = seeds(args.seeds, &options, &grid);

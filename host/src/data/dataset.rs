@@ -59,6 +59,12 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Number of classes: those it names, or as many as the labels of the training pictures need.
+    pub fn label_count(&self) -> usize {
+        let largest = self.train.labels().and_then(|labels| labels.iter().max());
+        self.classes.len().max(largest.map_or(0, |&label| usize::from(label) + 1))
+    }
+
     /// Training pictures alone, without labels or a source.
     pub fn of_pictures(name: &str, train: Split) -> Self {
         Dataset {

@@ -36,6 +36,6 @@ pub use augment::{Augment, augment};
 pub use dataset::{BadFile, Dataset, Sizes};
 pub use layout::Part;
 pub use load::{LoadOptions, load, load_with_progress};
-pub use order::order;
+pub use order::{order, permutation};
 pub use sheet::contact_sheet;
 pub use split::Split;

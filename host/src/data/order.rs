@@ -8,8 +8,15 @@ use ldae_shared::noise::{Purpose, Stream};
 /// # Panics
 /// When `n` does not fit in 32 bits.
 pub fn order(seed: u64, epoch: u32, n: usize) -> Vec<u32> {
-    let count = u32::try_from(n).expect("at most 2^32 - 1 pictures");
-    let mut stream = Stream::new(seed, Purpose::Order, epoch, 0);
+    permutation(Stream::new(seed, Purpose::Order, epoch, 0), n)
+}
+
+/// A uniformly drawn permutation of `0..n`.
+///
+/// # Panics
+/// When `n` does not fit in 32 bits.
+pub fn permutation(mut stream: Stream, n: usize) -> Vec<u32> {
+    let count = u32::try_from(n).expect("at most 2^32 - 1 things");
     let mut order: Vec<u32> = (0..count).collect();
     for last in (1..count).rev() {
         order.swap(last as usize, stream.below(last + 1) as usize);

@@ -90,6 +90,7 @@ impl RunEncoder {
                 Error::new(format!("time step {t} lies outside 0 to {MAX_T}")).hint("--t 10 is the usual choice")
             );
         }
+        let weights = &*weights.at(t);
         let spec = weights.spec().encoder;
         let grid = PatchGrid::of(&spec).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
         for &pooling in poolings {

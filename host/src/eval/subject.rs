@@ -10,7 +10,6 @@ use crate::error::Context;
 use crate::model::pca::{self, PatchPca};
 use crate::model::{ModelSpec, Weights, init_weights, randomise_gates};
 use crate::pack::InMemory;
-use crate::recipe::Schedule;
 use crate::run_dir::RunDir;
 use crate::train::TrainConfig;
 use crate::train::checkpoint::{Checkpoint, Which};
@@ -97,9 +96,12 @@ impl Subject {
         self.weights.as_ref().map(open).transpose()
     }
 
-    /// The noise that the run's recipe puts on a picture at time step `t`; `None` for an artifact.
+    /// The noise that the run's recipe puts on a picture at time step `t`. `None` for an artifact, for recipes that do not denoise,
+    /// and for tokenizers whose latents are no orthonormal coordinates of the patch: there is no one picture with noised latents.
     pub fn input_noise(&self, t: u16) -> Option<InputNoise> {
-        self.weights.as_ref().map(|weights| InputNoise::new(Schedule::SigmaLinear, t, weights.pca().scale))
+        let recipe = &self.config.as_ref()?.recipe;
+        let schedule = recipe.denoise().filter(|d| d.tokenizer.is_orthonormal())?.schedule;
+        Some(InputNoise::new(schedule, t, self.weights.as_ref()?.pca().scale))
     }
 
     /// The exported encoders.
@@ -123,7 +125,7 @@ impl Subject {
     pub fn untrained(&self, t: u16, poolings: &[Pooling], pca: &PatchPca) -> Result<[RunEncoder; 2]> {
         let spec = match &self.weights {
             Some(weights) => *weights.spec(),
-            None => ModelSpec::symmetric(self.spec()?),
+            None => ModelSpec::symmetric(self.spec()?).encoder_only(),
         };
         let seed = self.config.as_ref().map_or(SEED, |c| c.optimiser.seed);
         let mut weights = init_weights(&spec, seed, pca)?;
@@ -133,7 +135,7 @@ impl Subject {
     }
 
     /// The same encoder trained with labels from the run's initial weights, for `steps` steps (as many as the run when
-    /// 0).
+    /// 0), as a run in RUN/eval/supervised.
     ///
     /// # Errors
     /// It is no run, the pictures are not the run's own, or as [`Subject::float`].
@@ -145,14 +147,15 @@ impl Subject {
         steps: u64,
         out: &Output,
     ) -> Result<RunEncoder> {
-        let (Some(config), true) = (&self.config, self.is_run()) else {
+        let (Some(config), Some(run), true) = (&self.config, &self.run, self.is_run()) else {
             return Err(Error::new("only a run says how to train the same encoder with labels")
                 .hint("evaluate the run directory, or leave out --supervised"));
         };
         let steps = if steps == 0 { config.optimiser.steps } else { steps };
         let device = crate::train::device::choose("auto")?;
-        let trained = crate::train::supervised(config, dataset, &self.pca(dataset)?, steps, &device, out)?;
-        let encoder = RunEncoder::new("trained with labels", &trained.weights, t, poolings)?;
+        let place = RunDir::new(run.eval("supervised").with_extension(""));
+        let weights = crate::train::supervised(config, dataset, (steps, t.into()), &place, &device, out)?;
+        let encoder = RunEncoder::new("trained with labels", &weights, t, poolings)?;
         Ok(encoder.with_role(Role::Yardstick))
     }
 

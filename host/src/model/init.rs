@@ -14,14 +14,14 @@ pub fn init_parameters(spec: &ModelSpec, seed: u64) -> Vec<Vec<f32>> {
         .iter()
         .enumerate()
         .map(|(i, parameter)| match parameter.group {
-            Group::Weight => xavier(&parameter.shape, Stream::new(seed, Purpose::Init, 0, i as u32)),
+            Group::Weight | Group::Head => xavier(&parameter.shape, Stream::new(seed, Purpose::Init, 0, i as u32)),
             Group::ZeroWeight | Group::Bias => vec![0.0; parameter.len()],
         })
         .collect()
 }
 
 /// Uniform on ±sqrt(6 / (in + out)) (Glorot, Bengio, 2010).
-fn xavier(shape: &[usize], mut stream: Stream) -> Vec<f32> {
+pub fn xavier(shape: &[usize], mut stream: Stream) -> Vec<f32> {
     let bound = (6.0 / shape.iter().sum::<usize>() as f32).sqrt();
     (0..shape.iter().product()).map(|_| (2.0 * stream.uniform() - 1.0) * bound).collect()
 }
@@ -70,7 +70,7 @@ mod tests {
         for (parameter, values) in layout(&spec).iter().zip(init_parameters(&spec, 1)) {
             let bound = (6.0 / parameter.shape.iter().sum::<usize>() as f32).sqrt();
             match parameter.group {
-                Group::Weight => {
+                Group::Weight | Group::Head => {
                     assert!(values.iter().all(|v| v.abs() <= bound), "{}", parameter.name);
                     let mean_square = values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32;
                     assert!((mean_square / (bound * bound / 3.0) - 1.0).abs() < 0.3, "{}", parameter.name);

@@ -2,13 +2,15 @@
 //!
 //! Linear weights are [in, out]. The names are a contract: checkpoints, evaluation and export use them.
 
-use super::{ModelSpec, TIME_FEATURES};
+use super::{Feed, Head, ModelSpec, Space, TIME_FEATURES};
 
 /// What a parameter does; decides its initialisation and whether weight decay applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     /// A matrix of the trunk: Xavier-uniform, decayed.
     Weight,
+    /// The classifier's matrix: Xavier-uniform, not decayed.
+    Head,
     /// A modulation matrix or the final layer: starts at zero (adaLN-Zero), not decayed.
     ZeroWeight,
     /// A bias: starts at zero, not decayed.
@@ -38,37 +40,84 @@ impl Parameter {
     }
 }
 
-/// All trainable parameters of a model.
+/// All trainable parameters of a model: the encoder's first, so that their initial values do not depend on what is behind it.
 pub fn layout(spec: &ModelSpec) -> Vec<Parameter> {
     let e = &spec.encoder;
-    let (p, w, wd, wc) = (e.patch_values() as usize, usize::from(e.width), spec.decoder_width, spec.condition_width());
-    let ratio = usize::from(e.mlp_ratio);
-    let mut all = Vec::new();
-    let mut linear = |name: &str, input: usize, output: usize, group: Group| {
-        all.push(Parameter { name: format!("{name}.weight"), shape: vec![input, output], group });
-        all.push(Parameter { name: format!("{name}.bias"), shape: vec![output], group: Group::Bias });
+    let (w, wd, wc) = (usize::from(e.width), spec.decoder_width, spec.condition_width());
+    let mut all = Layout(Vec::new());
+    all.linear("encoder.embed", spec.values(spec.input), w, Group::Weight);
+    all.time("time", wc);
+    all.blocks("encoder", e.depth.into(), w, wc, e.mlp_ratio.into());
+    if spec.classes > 0 {
+        // The last one stands for "not said".
+        all.linear("class.embed", spec.classes + 1, wc, Group::Weight);
+    }
+    let decoder = |all: &mut Layout, input: usize, output: usize| {
+        all.linear("decoder.input", input, wd, Group::Weight);
+        all.blocks("decoder", spec.decoder_depth, wd, wc, e.mlp_ratio.into());
+        all.linear("decoder.final_modulation", wc, 2 * wd, Group::ZeroWeight);
+        all.linear("decoder.output", wd, output, Group::ZeroWeight);
     };
-    let blocks = |linear: &mut dyn FnMut(&str, usize, usize, Group), half: &str, depth: usize, w: usize| {
-        for i in 0..depth {
-            let mut part = |part: &str, input, output, group| {
-                linear(&format!("{half}.blocks.{i}.{part}"), input, output, group);
-            };
-            part("modulation", wc, 6 * w, Group::ZeroWeight);
-            part("qkv", w, 3 * w, Group::Weight);
-            part("proj", w, w, Group::Weight);
-            part("fc1", w, ratio * w, Group::Weight);
-            part("fc2", ratio * w, w, Group::Weight);
+    match spec.head {
+        Head::None => {}
+        Head::Decoder { output, feed } => {
+            let input = if feed == Feed::Vector { spec.values(spec.input) } else { w };
+            decoder(&mut all, input, spec.values(output));
+            if feed != Feed::Tokens {
+                all.linear("decoder.condition", w, wc, Group::Weight);
+            }
+            if feed == Feed::Vector {
+                all.time("decoder.time", wc);
+            }
         }
-    };
-    linear("encoder.embed", p, w, Group::Weight);
-    linear("time.fc1", TIME_FEATURES, wc, Group::Weight);
-    linear("time.fc2", wc, wc, Group::Weight);
-    blocks(&mut linear, "encoder", e.depth.into(), w);
-    linear("decoder.input", w, wd, Group::Weight);
-    blocks(&mut linear, "decoder", spec.decoder_depth, wd);
-    linear("decoder.final_modulation", wc, 2 * wd, Group::ZeroWeight);
-    linear("decoder.output", wd, p, Group::ZeroWeight);
-    all
+        Head::Masked => {
+            decoder(&mut all, w, spec.values(Space::Image));
+            all.0.push(Parameter { name: "decoder.mask".to_owned(), shape: vec![wd], group: Group::Bias });
+        }
+        Head::Contrastive => {
+            let (hidden, out) = spec.projection();
+            for (name, input, output) in [
+                ("projector.fc1", w, hidden),
+                ("projector.fc2", hidden, hidden),
+                ("projector.fc3", hidden, out),
+                ("predictor.fc1", out, hidden),
+                ("predictor.fc2", hidden, out),
+            ] {
+                all.linear(name, input, output, Group::Weight);
+            }
+        }
+        Head::Classifier { classes } => all.linear("head", w, classes, Group::Head),
+    }
+    all.0
+}
+
+struct Layout(Vec<Parameter>);
+
+impl Layout {
+    fn linear(&mut self, name: &str, input: usize, output: usize, group: Group) {
+        self.0.push(Parameter { name: format!("{name}.weight"), shape: vec![input, output], group });
+        self.0.push(Parameter { name: format!("{name}.bias"), shape: vec![output], group: Group::Bias });
+    }
+
+    /// The conditioning MLP.
+    fn time(&mut self, name: &str, wc: usize) {
+        self.linear(&format!("{name}.fc1"), TIME_FEATURES, wc, Group::Weight);
+        self.linear(&format!("{name}.fc2"), wc, wc, Group::Weight);
+    }
+
+    fn blocks(&mut self, half: &str, depth: usize, w: usize, wc: usize, ratio: usize) {
+        for i in 0..depth {
+            for (part, input, output, group) in [
+                ("modulation", wc, 6 * w, Group::ZeroWeight),
+                ("qkv", w, 3 * w, Group::Weight),
+                ("proj", w, w, Group::Weight),
+                ("fc1", w, ratio * w, Group::Weight),
+                ("fc2", ratio * w, w, Group::Weight),
+            ] {
+                self.linear(&format!("{half}.blocks.{i}.{part}"), input, output, group);
+            }
+        }
+    }
 }
 
 /// Number of trainable values.

@@ -1,10 +1,12 @@
-//! The l-DAE (METHOD.md section 1): a ViT encoder and decoder of DiT blocks, conditioned on the noise level.
+//! The networks (METHOD.md sections 1 to 3): a ViT encoder of DiT blocks, conditioned on the noise level, and what is trained
+//! behind it; for the l-DAE a decoder of the same kind.
 //!
 //! One description ([`ModelSpec`]) gives the list of parameters ([`layout`]); weights are plain named arrays
 //! ([`Weights`]) that are initialised ([`init`]), saved and evaluated without Burn; [`net`] builds the differentiable
 //! network from them. The patch PCA is fitted in [`pca`].
 
 pub mod block;
+pub mod canonical;
 pub mod eigen;
 mod fused;
 pub mod init;
@@ -22,6 +24,7 @@ pub use weights::{NamedTensor, Weights};
 use crate::{Error, Result};
 use burn::tensor::Device;
 use ldae_shared::spec::EncoderSpec;
+use serde::{Deserialize, Serialize};
 
 /// Frequencies of the time embedding, cosines and sines together (DiT's `frequency_embedding_size`).
 pub const TIME_FEATURES: usize = 256;
@@ -35,7 +38,59 @@ pub fn is_cpu(device: &Device) -> bool {
     *device == Device::flex()
 }
 
-/// Encoder and decoder together.
+/// What a token is, before the network or behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Space {
+    /// K latents.
+    Latent,
+    /// P values of a patch.
+    Image,
+}
+
+/// How the encoder's output reaches the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feed {
+    /// Token by token: one network in two halves.
+    Tokens,
+    /// The same, and the mean token joins the condition of the decoder's blocks (self-conditioning, DDAE++).
+    TokensAndVector,
+    /// As one vector that joins the condition; the decoder reads the sample itself (paper B).
+    Vector,
+}
+
+/// What is trained behind the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// Nothing: an encoder as it is evaluated and exported.
+    None,
+    /// DiT blocks that predict a value of `output` for each token.
+    Decoder {
+        /// What they predict.
+        output: Space,
+        /// What they read.
+        feed: Feed,
+    },
+    /// DiT blocks that predict the patches which the encoder did not see (MAE).
+    Masked,
+    /// Projector and predictor (MoCo v3).
+    Contrastive,
+    /// A linear classifier on the mean token.
+    Classifier {
+        /// Classes.
+        classes: usize,
+    },
+}
+
+impl Head {
+    /// True when there are decoder blocks.
+    pub fn decodes(self) -> bool {
+        matches!(self, Head::Decoder { .. } | Head::Masked)
+    }
+}
+
+/// Encoder and what is trained with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelSpec {
     /// The encoder: what is exported.
@@ -46,17 +101,46 @@ pub struct ModelSpec {
     pub decoder_width: usize,
     /// Decoder heads; divides the width.
     pub decoder_heads: usize,
+    /// What the encoder reads.
+    pub input: Space,
+    /// Classes that condition the network beside t; 0: none.
+    pub classes: usize,
+    /// What is behind the encoder.
+    pub head: Head,
 }
 
 impl ModelSpec {
-    /// A decoder as deep and wide as the encoder (METHOD.md section 1).
+    /// The l-DAE: patches in, patches out, a decoder as deep and wide as the encoder (METHOD.md section 1).
     pub fn symmetric(encoder: EncoderSpec) -> Self {
         ModelSpec {
             encoder,
             decoder_depth: encoder.depth.into(),
             decoder_width: encoder.width.into(),
             decoder_heads: encoder.heads.into(),
+            input: Space::Image,
+            classes: 0,
+            head: Head::Decoder { output: Space::Image, feed: Feed::Tokens },
         }
+    }
+
+    /// The encoder alone, as it is evaluated and exported: patches in, tokens out.
+    #[must_use]
+    pub fn encoder_only(self) -> Self {
+        ModelSpec { input: Space::Image, classes: 0, head: Head::None, ..self }
+    }
+
+    /// Values of a token of `space`.
+    pub fn values(&self, space: Space) -> usize {
+        match space {
+            Space::Latent => self.encoder.rank.into(),
+            Space::Image => self.encoder.patch_values() as usize,
+        }
+    }
+
+    /// Hidden width and output of projector and predictor: 4·W and 2·W (reading: MoCo v3's 4096 and 256 belong to ViT-B).
+    pub fn projection(&self) -> (usize, usize) {
+        let w = usize::from(self.encoder.width);
+        (4 * w, 2 * w)
     }
 
     /// Refuses shapes that cannot be built.
@@ -89,13 +173,25 @@ impl ModelSpec {
         (usize::from(self.encoder.width) / 4).max(MIN_CONDITION)
     }
 
-    /// Multiply-accumulates of one training sample's forward pass, encoder and decoder with the full P-wide front end.
+    /// Multiply-accumulates of one training sample's forward pass, tokenizer and labels aside. Two views are two samples.
     pub fn training_macs(&self) -> u64 {
         let e = &self.encoder;
-        let (n, p, w, wd) =
-            (u64::from(e.tokens()), u64::from(e.patch_values()), u64::from(e.width), self.decoder_width as u64);
+        let (n, w, wd) = (u64::from(e.tokens()), u64::from(e.width), self.decoder_width as u64);
         let ratio = u64::from(e.mlp_ratio);
         let block = |w: u64| n * w * w * (4 + 2 * ratio) + 2 * n * n * w;
-        n * (p * w + w * wd + wd * p) + u64::from(e.depth) * block(w) + self.decoder_depth as u64 * block(wd)
+        let encoder = n * self.values(self.input) as u64 * w + u64::from(e.depth) * block(w);
+        let decoder =
+            |output: Space| n * (w * wd + wd * self.values(output) as u64) + self.decoder_depth as u64 * block(wd);
+        encoder
+            + match self.head {
+                Head::Decoder { output, .. } => decoder(output),
+                Head::Masked => decoder(Space::Image),
+                Head::Contrastive => {
+                    let (hidden, out) = (self.projection().0 as u64, self.projection().1 as u64);
+                    hidden * (w + hidden + out) + 2 * hidden * out
+                }
+                Head::Classifier { classes } => w * classes as u64,
+                Head::None => 0,
+            }
     }
 }

@@ -1,21 +1,26 @@
-//! The differentiable network: noisy patches and t in, clean patches out (METHOD.md section 1).
+//! The differentiable networks: tokens and t in, what a head makes of the encoder's output out (METHOD.md sections 1 to 3).
 //!
 //! A [`Net`] is a view of flat parameter tensors in layout order. Built from leaves that require gradients it trains;
 //! built from plain tensors it only computes. Building costs reshapes, no copies.
 
-use super::ModelSpec;
 use super::block::{Block, Linear, layer_norm, modulate, silu};
 use super::layout::{Parameter, layout};
 use super::positions::{positions, time_features};
-use crate::model::TIME_FEATURES;
-use burn::tensor::{Device, Tensor, TensorData};
+use super::{Feed, Head, ModelSpec, TIME_FEATURES};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What does not change during training: shapes and the fixed tables on the device.
 #[derive(Clone, Debug)]
 pub struct Frame {
     spec: ModelSpec,
-    layout: Vec<Parameter>,
+    layout: Arc<[Parameter]>,
+    /// Place of a parameter in the layout.
+    index: Arc<HashMap<String, usize>>,
+    /// [1, N, W].
     encoder_positions: Tensor<3>,
+    /// [1, N, Wd].
     decoder_positions: Tensor<3>,
 }
 
@@ -25,8 +30,10 @@ impl Frame {
         let (grid, n) = (spec.encoder.grid() as usize, spec.encoder.tokens() as usize);
         let table =
             |width: usize| Tensor::<3>::from_data(TensorData::new(positions(grid, width), [1, n, width]), device);
+        let layout = layout(&spec);
         Frame {
-            layout: layout(&spec),
+            index: Arc::new(layout.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect()),
+            layout: layout.into(),
             encoder_positions: table(spec.encoder.width.into()),
             decoder_positions: table(spec.decoder_width),
             spec,
@@ -49,45 +56,103 @@ impl Frame {
     /// When there are more or fewer tensors than the layout has.
     pub fn build(&self, parameters: &[Tensor<1>]) -> Net {
         assert_eq!(parameters.len(), self.layout.len());
-        let mut rest = self.layout.iter().zip(parameters);
-        let mut linear = || {
-            let (parameter, weight) = rest.next().expect("the layout has a weight");
-            let (_, bias) = rest.next().expect("the layout has a bias");
-            let weight = weight.clone().reshape([parameter.shape[0], parameter.shape[1]]);
-            Linear { weight, bias: bias.clone() }
+        let vector = |name: &str| parameters[self.index[name]].clone();
+        let linear = |name: &str| {
+            let place = self.index[&format!("{name}.weight")];
+            let shape = &self.layout[place].shape;
+            Linear {
+                weight: parameters[place].clone().reshape([shape[0], shape[1]]),
+                bias: vector(&format!("{name}.bias")),
+            }
         };
-        let block = |linear: &mut dyn FnMut() -> Linear, heads: usize| Block {
-            modulation: linear(),
-            qkv: linear(),
-            proj: linear(),
-            fc1: linear(),
-            fc2: linear(),
-            heads,
+        let time = |name: &str| Time { fc1: linear(&format!("{name}.fc1")), fc2: linear(&format!("{name}.fc2")) };
+        let blocks = |half: &str, depth: usize, heads: usize| -> Vec<Block> {
+            let part = |i: usize, part: &str| linear(&format!("{half}.blocks.{i}.{part}"));
+            (0..depth)
+                .map(|i| Block {
+                    modulation: part(i, "modulation"),
+                    qkv: part(i, "qkv"),
+                    proj: part(i, "proj"),
+                    fc1: part(i, "fc1"),
+                    fc2: part(i, "fc2"),
+                    heads,
+                })
+                .collect()
         };
-        // The order of `layout`.
-        let embed = linear();
-        let time = (linear(), linear());
-        let encoder: Vec<Block> =
-            (0..self.spec.encoder.depth).map(|_| block(&mut linear, self.spec.encoder.heads.into())).collect();
-        let input = linear();
-        let decoder: Vec<Block> =
-            (0..self.spec.decoder_depth).map(|_| block(&mut linear, self.spec.decoder_heads)).collect();
-        Net { embed, time, encoder, input, decoder, final_modulation: linear(), output: linear(), frame: self.clone() }
+        let spec = &self.spec;
+        let feed = match spec.head {
+            Head::Decoder { feed, .. } => feed,
+            _ => Feed::Tokens,
+        };
+        let decoder = spec.head.decodes().then(|| Decoder {
+            input: linear("decoder.input"),
+            time: (feed == Feed::Vector).then(|| time("decoder.time")),
+            condition: (feed != Feed::Tokens).then(|| linear("decoder.condition")),
+            mask: (spec.head == Head::Masked).then(|| vector("decoder.mask")),
+            blocks: blocks("decoder", spec.decoder_depth, spec.decoder_heads),
+            final_modulation: linear("decoder.final_modulation"),
+            output: linear("decoder.output"),
+        });
+        let layers: &[&str] = match spec.head {
+            Head::Contrastive => &["projector.fc1", "projector.fc2", "projector.fc3", "predictor.fc1", "predictor.fc2"],
+            Head::Classifier { .. } => &["head"],
+            _ => &[],
+        };
+        Net {
+            embed: linear("encoder.embed"),
+            time: time("time"),
+            class: (spec.classes > 0).then(|| linear("class.embed")),
+            encoder: blocks("encoder", spec.encoder.depth.into(), spec.encoder.heads.into()),
+            decoder,
+            layers: layers.iter().map(|name| linear(name)).collect(),
+            frame: self.clone(),
+        }
     }
 }
 
-/// Encoder and decoder over one set of parameters.
+/// The conditioning MLP.
+#[derive(Clone, Debug)]
+struct Time {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Time {
+    /// Features [B, 256] → c [B, Wc].
+    fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        self.fc2.forward(silu(self.fc1.forward(features)))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Decoder {
+    input: Linear,
+    /// Its own, where the encoder is another network.
+    time: Option<Time>,
+    condition: Option<Linear>,
+    /// [Wd]: what stands for tokens that the encoder did not see.
+    mask: Option<Tensor<1>>,
+    blocks: Vec<Block>,
+    final_modulation: Linear,
+    output: Linear,
+}
+
+/// An encoder, and what is behind it, over one set of parameters.
 #[derive(Clone, Debug)]
 pub struct Net {
     frame: Frame,
     embed: Linear,
-    time: (Linear, Linear),
+    time: Time,
+    class: Option<Linear>,
     encoder: Vec<Block>,
-    input: Linear,
-    decoder: Vec<Block>,
-    final_modulation: Linear,
-    output: Linear,
+    decoder: Option<Decoder>,
+    /// Projector and predictor, or the classifier.
+    layers: Vec<Linear>,
 }
+
+/// c, before the activation that the blocks read it through: [B, Wc].
+#[derive(Clone, Debug)]
+pub struct Condition(Tensor<2>);
 
 impl Net {
     /// Features of noise levels t, [B, 256], as the input of [`Net::condition`].
@@ -96,36 +161,106 @@ impl Net {
         Tensor::from_data(TensorData::new(values, [t.len(), TIME_FEATURES]), device)
     }
 
-    /// silu(c) [B, Wc] from the time features, c = fc2(silu(fc1(features))).
-    pub fn condition(&self, features: Tensor<2>) -> Tensor<2> {
-        silu(self.time.1.forward(silu(self.time.0.forward(features))))
+    /// c of the time features; `classes` [B, classes + 1] is one at the class of each picture, at the last place where it is
+    /// not said, and is read by class-conditional networks only.
+    pub fn condition(&self, features: Tensor<2>, classes: Option<Tensor<2>>) -> Condition {
+        let c = self.time.forward(features);
+        Condition(match (&self.class, classes) {
+            (Some(class), Some(classes)) => c + class.forward(classes),
+            (Some(class), None) => {
+                let [b, _] = c.dims();
+                let count = self.frame.spec.classes + 1;
+                let mut unsaid = vec![0f32; b * count];
+                unsaid.iter_mut().skip(count - 1).step_by(count).for_each(|v| *v = 1.0);
+                let unsaid = Tensor::from_data(TensorData::new(unsaid, [b, count]), &c.device());
+                c + class.forward(unsaid)
+            }
+            (None, _) => c,
+        })
     }
 
-    /// Encoder: patches [B, N, P] → final LayerNorm of the tokens [B, N, W].
-    pub fn encode(&self, patches: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
-        let mut x = self.embed.forward_tokens(patches) + self.frame.encoder_positions.clone();
+    /// Encoder: tokens [B, N, P or K] → final LayerNorm of the tokens [B, N, W].
+    pub fn encode(&self, tokens: Tensor<3>, condition: &Condition) -> Tensor<3> {
+        let x = self.embed.forward_tokens(tokens) + self.frame.encoder_positions.clone();
+        self.encoder_blocks(x, condition)
+    }
+
+    /// Encoder on some tokens of each picture: values [B, M, P or K] of the tokens at `places` [B·M] → [B, M, W].
+    pub fn encode_some(&self, tokens: Tensor<3>, places: Tensor<1, Int>, condition: &Condition) -> Tensor<3> {
+        let [b, m, _] = tokens.dims();
+        let [_, n, w] = self.frame.encoder_positions.dims();
+        let positions = self.frame.encoder_positions.clone().reshape([n, w]).select(0, places); // [B·M, W]
+        let x = self.embed.forward_tokens(tokens) + positions.reshape([b, m, w]);
+        self.encoder_blocks(x, condition)
+    }
+
+    fn encoder_blocks(&self, mut x: Tensor<3>, condition: &Condition) -> Tensor<3> {
+        let condition = silu(condition.0.clone());
         for block in &self.encoder {
             x = block.forward(x, condition.clone());
         }
         layer_norm(x)
     }
 
-    /// Decoder: encoder output [B, N, W] → predicted clean patches [B, N, P].
-    pub fn decode(&self, tokens: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
-        let b = tokens.dims()[0];
-        let mut x = self.input.forward_tokens(tokens) + self.frame.decoder_positions.clone();
-        for block in &self.decoder {
+    /// The condition of the decoder's blocks: c, or the decoder's own of the same time features, and the vector [B, W] on top.
+    ///
+    /// # Panics
+    /// When the network has no decoder.
+    pub fn decoder_condition(
+        &self,
+        condition: &Condition,
+        features: Tensor<2>,
+        vector: Option<Tensor<2>>,
+    ) -> Condition {
+        let decoder = self.decoder.as_ref().expect("a network with a decoder");
+        let c = decoder.time.as_ref().map_or_else(|| condition.0.clone(), |time| time.forward(features));
+        Condition(match (&decoder.condition, vector) {
+            (Some(linear), Some(vector)) => c + linear.forward(vector),
+            _ => c,
+        })
+    }
+
+    /// Decoder: what it reads, [B, N, W] from the encoder or [B, N, P or K] → predictions [B, N, P or K].
+    ///
+    /// # Panics
+    /// When the network has no decoder.
+    pub fn decode(&self, tokens: Tensor<3>, condition: &Condition) -> Tensor<3> {
+        let decoder = self.decoder.as_ref().expect("a network with a decoder");
+        self.decoder_blocks(decoder, decoder.input.forward_tokens(tokens), condition)
+    }
+
+    /// Decoder of a masked autoencoder: the encoder's [B, M, W] of the visible tokens → predictions [B, N, P]. Row i of
+    /// `order` [B·N] says where token i stands in a picture's M visible tokens followed by N - M mask tokens, as an index into
+    /// all rows of the batch.
+    ///
+    /// # Panics
+    /// When the network is none.
+    pub fn decode_masked(&self, visible: Tensor<3>, order: Tensor<1, Int>, condition: &Condition) -> Tensor<3> {
+        let decoder = self.decoder.as_ref().expect("a network with a decoder");
+        let mask = decoder.mask.clone().expect("a masked autoencoder");
+        let [_, n, wd] = self.frame.decoder_positions.dims();
+        let visible = decoder.input.forward_tokens(visible); // [B, M, Wd]
+        let [b, m, _] = visible.dims();
+        let masks = mask.reshape([1, 1, wd]).repeat(&[b, n - m, 1]); // [B, N - M, Wd]
+        let all = Tensor::cat(vec![visible, masks], 1).reshape([b * n, wd]);
+        self.decoder_blocks(decoder, all.select(0, order).reshape([b, n, wd]), condition)
+    }
+
+    fn decoder_blocks(&self, decoder: &Decoder, x: Tensor<3>, condition: &Condition) -> Tensor<3> {
+        let b = x.dims()[0];
+        let condition = silu(condition.0.clone());
+        let mut x = x + self.frame.decoder_positions.clone();
+        for block in &decoder.blocks {
             x = block.forward(x, condition.clone());
         }
         let wd = self.frame.spec.decoder_width;
-        let modulation = self.final_modulation.forward(condition).reshape([b, 2, wd]);
+        let modulation = decoder.final_modulation.forward(condition).reshape([b, 2, wd]);
         let x = modulate(x, modulation.clone().narrow(1, 0, 1), modulation.narrow(1, 1, 1));
-        self.output.forward_tokens(x)
+        decoder.output.forward_tokens(x)
     }
 
-    /// net(x_t, t): noisy patches [B, N, P] and time features [B, 256] → clean patches [B, N, P].
-    pub fn forward(&self, patches: Tensor<3>, features: Tensor<2>) -> Tensor<3> {
-        let condition = self.condition(features);
-        self.decode(self.encode(patches, condition.clone()), condition)
+    /// Layers of a head without decoder: projector and predictor, or the classifier.
+    pub fn layers(&self) -> &[Linear] {
+        &self.layers
     }
 }

@@ -1,5 +1,5 @@
-//! For tests only: the forward pass and the loss of METHOD.md section 1 once more, in plain f64 arrays and loops,
-//! sharing nothing with the Burn code but parameter names.
+//! For tests only: the networks of METHOD.md once more, in plain f64 arrays and loops, sharing nothing with the Burn code but
+//! parameter names.
 
 use super::{ModelSpec, Weights};
 use ldae_shared::noise::{Purpose, Stream};
@@ -18,7 +18,7 @@ pub fn tiny_spec() -> ModelSpec {
         mlp_ratio: 2,
         pooling: Pooling::MeanStd,
     };
-    ModelSpec { encoder, decoder_depth: 1, decoder_width: 20, decoder_heads: 2 }
+    ModelSpec { decoder_depth: 1, decoder_width: 20, decoder_heads: 2, ..ModelSpec::symmetric(encoder) }
 }
 
 /// Pictures of smooth random colour plus noise, u8 HWC.
@@ -42,9 +42,11 @@ pub fn noise_pictures(side: usize, channels: usize, count: usize, seed: u64) -> 
         .collect()
 }
 
-type Rows = Vec<Vec<f64>>;
+/// Tokens of one picture.
+pub type Rows = Vec<Vec<f64>>;
 
-fn linear(weights: &Weights, name: &str, x: &[f64]) -> Vec<f64> {
+/// x·weight + bias of the named layer.
+pub fn linear(weights: &Weights, name: &str, x: &[f64]) -> Vec<f64> {
     let weight = weights.get(&format!("{name}.weight")).unwrap();
     let bias = &weights.get(&format!("{name}.bias")).unwrap().values;
     let out = weight.shape[1];
@@ -56,7 +58,8 @@ fn linear(weights: &Weights, name: &str, x: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn silu(x: Vec<f64>) -> Vec<f64> {
+/// x·sigmoid(x).
+pub fn silu(x: Vec<f64>) -> Vec<f64> {
     x.into_iter().map(|v| v / (1.0 + (-v).exp())).collect()
 }
 
@@ -65,7 +68,8 @@ fn gelu(x: Vec<f64>) -> Vec<f64> {
     x.into_iter().map(|v| 0.5 * v * (1.0 + (c * (v + 0.044715 * v.powi(3))).tanh())).collect()
 }
 
-fn norm(x: &[f64]) -> Vec<f64> {
+/// LayerNorm without affine.
+pub fn norm(x: &[f64]) -> Vec<f64> {
     let mean = x.iter().sum::<f64>() / x.len() as f64;
     let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64;
     x.iter().map(|v| (v - mean) / (variance + 1e-6).sqrt()).collect()
@@ -75,15 +79,15 @@ fn modulated(x: &[f64], shift: &[f64], scale: &[f64]) -> Vec<f64> {
     norm(x).iter().zip(shift.iter().zip(scale)).map(|(v, (shift, scale))| v * (1.0 + scale) + shift).collect()
 }
 
-/// silu(c) for a time step.
-pub fn condition(weights: &Weights, t: u32) -> Vec<f64> {
+/// c for a time step, of the conditioning MLP `name`.
+pub fn time(weights: &Weights, name: &str, t: u32) -> Vec<f64> {
     let features: Vec<f64> = (0..256)
         .map(|i| {
             let angle = f64::from(t) * (-(10_000f64.ln()) * (i % 128) as f64 / 128.0).exp();
             if i < 128 { angle.cos() } else { angle.sin() }
         })
         .collect();
-    silu(linear(weights, "time.fc2", &silu(linear(weights, "time.fc1", &features))))
+    linear(weights, &format!("{name}.fc2"), &silu(linear(weights, &format!("{name}.fc1"), &features)))
 }
 
 /// One block on the tokens of one picture.
@@ -122,68 +126,44 @@ pub fn block(weights: &Weights, name: &str, heads: usize, x: &mut Rows, conditio
     }
 }
 
-fn add_positions(x: &mut Rows, grid: usize) {
+/// Adds positions to tokens, of which row i stands at place `places[i]` of the grid.
+fn add_positions(x: &mut Rows, grid: usize, places: &[usize]) {
     let width = x[0].len();
     let table = super::positions::positions(grid, width);
-    for (row, positions) in x.iter_mut().zip(table.chunks_exact(width)) {
+    for (row, place) in x.iter_mut().zip(places) {
+        let positions = &table[place * width..(place + 1) * width];
         row.iter_mut().zip(positions).for_each(|(v, p)| *v += f64::from(*p));
     }
 }
 
-/// Encoder output (after the final LayerNorm) of one picture's patches.
-pub fn encode(weights: &Weights, patches: &Rows, t: u32) -> Rows {
+/// Encoder output (after the final LayerNorm) of the tokens at `places`, under the condition c.
+pub fn encode_some(weights: &Weights, tokens: &Rows, places: &[usize], c: &[f64]) -> Rows {
     let spec = weights.spec();
-    let condition = condition(weights, t);
-    let mut x: Rows = patches.iter().map(|row| linear(weights, "encoder.embed", row)).collect();
-    add_positions(&mut x, spec.encoder.grid() as usize);
+    let condition = silu(c.to_vec());
+    let mut x: Rows = tokens.iter().map(|row| linear(weights, "encoder.embed", row)).collect();
+    add_positions(&mut x, spec.encoder.grid() as usize, places);
     for i in 0..spec.encoder.depth {
         block(weights, &format!("encoder.blocks.{i}"), spec.encoder.heads.into(), &mut x, &condition);
     }
     x.iter().map(|row| norm(row)).collect()
 }
 
-/// net(x_t, t) of one picture.
-pub fn forward(weights: &Weights, patches: &Rows, t: u32) -> Rows {
+/// Encoder output of all tokens of a picture at a time step.
+pub fn encode(weights: &Weights, tokens: &Rows, t: u32) -> Rows {
+    let places: Vec<usize> = (0..tokens.len()).collect();
+    encode_some(weights, tokens, &places, &time(weights, "time", t))
+}
+
+/// Decoder blocks and output layer on what the decoder's first layer made of its input, under the condition c.
+pub fn decode(weights: &Weights, mut x: Rows, c: &[f64]) -> Rows {
     let spec = weights.spec();
-    let condition = condition(weights, t);
-    let mut x: Rows = encode(weights, patches, t).iter().map(|row| linear(weights, "decoder.input", row)).collect();
-    add_positions(&mut x, spec.encoder.grid() as usize);
+    let condition = silu(c.to_vec());
+    let places: Vec<usize> = (0..x.len()).collect();
+    add_positions(&mut x, spec.encoder.grid() as usize, &places);
     for i in 0..spec.decoder_depth {
         block(weights, &format!("decoder.blocks.{i}"), spec.decoder_heads, &mut x, &condition);
     }
     let modulation = linear(weights, "decoder.final_modulation", &condition);
     let (shift, scale) = modulation.split_at(spec.decoder_width);
     x.iter().map(|row| linear(weights, "decoder.output", &modulated(row, shift, scale))).collect()
-}
-
-/// The loss of one picture, equation by equation: z0, x_t, r = V(x0 - pred), weights 1 and 0.1; mean over N·P values.
-pub fn loss(weights: &Weights, clean: &Rows, noise: &Rows, t: u32) -> f64 {
-    let k = usize::from(weights.spec().encoder.rank);
-    let values = |name: &str| -> Vec<f64> { weights.get(name).unwrap().values.iter().map(|&v| f64::from(v)).collect() };
-    let (mean, v, s) = (values("pca.mean"), values("pca.basis"), values("pca.scale")[0]);
-    let p = mean.len();
-    let row = |i: usize| &v[i * p..(i + 1) * p];
-    let sigma = 2f64.sqrt() * f64::from(t) / 1000.0;
-    let noisy: Rows = clean
-        .iter()
-        .zip(noise)
-        .map(|(x0, eps)| {
-            let mut x_t = mean.clone();
-            for (i, eps) in eps.iter().enumerate().take(k) {
-                let z0 = row(i).iter().zip(x0.iter().zip(&mean)).map(|(v, (x, m))| v * (x - m)).sum::<f64>() / s;
-                let z = s * (z0 + sigma * eps);
-                x_t.iter_mut().zip(row(i)).for_each(|(x, v)| *x += z * v);
-            }
-            x_t
-        })
-        .collect();
-    let predicted = forward(weights, &noisy, t);
-    let mut sum = 0.0;
-    for (x0, prediction) in clean.iter().zip(&predicted) {
-        for i in 0..p {
-            let r: f64 = row(i).iter().zip(x0.iter().zip(prediction)).map(|(v, (x, y))| v * (x - y)).sum();
-            sum += if i < k { 1.0 } else { 0.1 } * r * r;
-        }
-    }
-    sum / (1.0 + sigma * sigma) / (p * clean.len()) as f64
 }

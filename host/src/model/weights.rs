@@ -3,7 +3,9 @@
 use super::ModelSpec;
 use super::layout::layout;
 use super::pca::PatchPca;
+use crate::recipe::Schedule;
 use crate::{Error, Result};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One tensor, row-major f32.
@@ -23,6 +25,7 @@ pub struct Weights {
     spec: ModelSpec,
     tensors: Vec<NamedTensor>,
     index: BTreeMap<String, usize>,
+    schedule: Schedule,
 }
 
 impl Weights {
@@ -56,7 +59,42 @@ impl Weights {
             tensors.push(NamedTensor { name: name.to_owned(), shape, values: values.clone() });
         }
         let index = tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
-        Ok(Weights { spec, tensors, index })
+        Ok(Weights { spec, tensors, index, schedule: Schedule::SigmaLinear })
+    }
+
+    /// The same weights, trained with another schedule than the l-DAE's.
+    #[must_use]
+    pub fn with_schedule(self, schedule: Schedule) -> Self {
+        Weights { schedule, ..self }
+    }
+
+    /// Noise levels of the training.
+    pub fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    /// The weights with which pictures are embedded at time step t: where training scaled the clean part of its input by
+    /// gamma_t, an embedding of mean + gamma_t·(x − mean); else these.
+    pub fn at(&self, t: u16) -> Cow<'_, Weights> {
+        let gamma = self.schedule.gamma(t.into());
+        if gamma == 1.0 {
+            return Cow::Borrowed(self);
+        }
+        let mut scaled = self.clone();
+        let mean = scaled.get("pca.mean").map(|t| t.values.clone()).unwrap_or_default();
+        let weight = scaled.get("encoder.embed.weight").map(|t| t.values.clone()).unwrap_or_default();
+        if let Some(bias) = scaled.values_mut("encoder.embed.bias") {
+            let w = bias.len();
+            for (c, bias) in bias.iter_mut().enumerate() {
+                let offset: f64 =
+                    mean.iter().enumerate().map(|(j, m)| f64::from(*m) * f64::from(weight[j * w + c])).sum();
+                *bias += ((1.0 - gamma) * offset) as f32;
+            }
+        }
+        if let Some(weight) = scaled.values_mut("encoder.embed.weight") {
+            weight.iter_mut().for_each(|v| *v = (f64::from(*v) * gamma) as f32);
+        }
+        Cow::Owned(scaled)
     }
 
     /// Shape of the model.

@@ -16,6 +16,7 @@ impl FloatEncoder {
     /// # Errors
     /// A tensor is missing, has another shape, or is not finite.
     pub fn fold(weights: &Weights, t: u16, pooling: Pooling) -> Result<Self> {
+        let weights = &*weights.at(t);
         let mut spec = weights.spec().encoder;
         spec.pooling = pooling;
         let (p, k, w) = (spec.patch_values() as usize, spec.rank as usize, spec.width as usize);

@@ -16,8 +16,7 @@ use ldae_shared::spec::{EncoderSpec, Pooling};
 pub struct Network<'a> {
     spec: EncoderSpec,
     net: Net,
-    /// silu(c) of the time step, [1, Wc].
-    condition: Tensor<2>,
+    t: u32,
     grid: PatchGrid,
     pca: PatchPca,
     device: Device,
@@ -36,6 +35,7 @@ impl<'a> Network<'a> {
         standardiser: &'a Standardiser,
         device: &str,
     ) -> Result<Self> {
+        let weights = &*weights.at(t);
         let device = crate::train::device::choose(device)?;
         let spec = EncoderSpec { pooling, ..weights.spec().encoder };
         let grid = PatchGrid::of(&spec).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
@@ -43,8 +43,7 @@ impl<'a> Network<'a> {
         let parameters: Vec<Vec<f32>> = weights.parameters().map(|p| p.values.clone()).collect();
         let model = ModelSpec { encoder: spec, ..*weights.spec() };
         let net = Frame::new(model, &device).build(&crate::train::checkpoint::to_device(&parameters, &device));
-        let condition = net.condition(Net::time_table(&[u32::from(t)], &device));
-        Ok(Network { spec, net, condition, grid, pca: weights.pca(), device, standardiser })
+        Ok(Network { spec, net, t: t.into(), grid, pca: weights.pca(), device, standardiser })
     }
 
     /// Embeds several pictures in one pass; rows of E components, one after the other.
@@ -60,8 +59,8 @@ impl<'a> Network<'a> {
             self.project(picture, &mut patches);
         }
         let patches = Tensor::<3>::from_data(TensorData::new(patches, [pictures.len(), n, p]), &self.device);
-        let condition = self.condition.clone().repeat_dim(0, pictures.len());
-        let tokens = self.net.encode(patches, condition).into_data();
+        let condition = self.net.condition(Net::time_table(&vec![self.t; pictures.len()], &self.device), None);
+        let tokens = self.net.encode(patches, &condition).into_data();
         let tokens =
             tokens.try_to_vec::<f32>().map_err(|e| Error::new(format!("cannot read the network's output: {e:?}")))?;
         let e = s.embedding() as usize;

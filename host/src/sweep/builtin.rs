@@ -2,6 +2,7 @@
 
 use super::grid::{Axis, Grid};
 use crate::Result;
+use crate::recipe;
 use crate::train::TrainOptions;
 
 /// How long a cell trains and on how much, where the options do not say it.
@@ -33,36 +34,22 @@ impl Budget {
     }
 }
 
-/// Every recipe of METHOD.md sections 2 and 3, in the order of the road, and what they are compared with.
-const ROAD: [&str; 19] = [
-    "dit-baseline",
-    "dit-uncond",
-    "dit-no-perceptual",
-    "dit-conv-vae",
-    "ddm-linear-gamma2",
-    "tok-patch-vae",
-    "tok-patch-ae",
-    "tok-patch-pca",
-    "predict-clean",
-    "no-input-scaling",
-    "image-input",
-    "image-output",
-    "l-dae",
-    "l-dae-single-sigma",
-    "dae-pixel",
-    "semantic-ddm",
-    "mae",
-    "moco-v3",
-    "supervised",
-];
-
 /// Ranks of the paper's sweep (8 to 128), and one above for large patches.
 const RANKS: [u32; 6] = [8, 16, 32, 64, 128, 256];
 
-/// All recipes.
+/// Every recipe of METHOD.md sections 2 and 3, in the order of the road, and what they are compared with.
 pub fn road() -> Grid {
-    let values = ROAD.iter().map(|name| toml::Value::String((*name).to_owned())).collect();
+    let values = recipe::NAMES.iter().map(|name| toml::Value::String((*name).to_owned())).collect();
     Grid { name: "road".into(), axes: vec![Axis { name: "recipe".into(), values }], seeds: Vec::new() }
+}
+
+/// Single noise levels sigma around the paper's sqrt(1/3), up to the largest of its schedule, sqrt(2).
+const SIGMAS: [f64; 6] = [0.1, 0.2, 0.4, recipe::SINGLE_SIGMA, 0.8, std::f64::consts::SQRT_2];
+
+/// One noise level at a time.
+pub fn noise() -> Grid {
+    let values = SIGMAS.iter().map(|&sigma| toml::Value::Float((sigma * 1000.0).round() / 1000.0)).collect();
+    Grid { name: "noise".into(), axes: vec![Axis { name: "sigma".into(), values }], seeds: Vec::new() }
 }
 
 /// The ranks that patches of these options have, on pictures with `channels` channels; the last is the whole patch.
@@ -80,6 +67,16 @@ pub fn ranks(options: &TrainOptions, channels: usize) -> Result<Grid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_built_in_axis_is_a_known_option() {
+        for grid in [road(), noise()] {
+            for point in grid.points().unwrap() {
+                point.options.recipe().unwrap();
+            }
+        }
+        assert_eq!(road().points().unwrap().len(), recipe::NAMES.len());
+    }
 
     #[test]
     fn ranks_end_with_the_whole_patch() {

@@ -26,7 +26,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use builtin::{Budget, ranks, road};
+pub use builtin::{Budget, noise, ranks, road};
 pub use cell::{Cell, cells};
 pub use execute::{Pictures, Sweep, describe_limits, run};
 pub use grid::{Axis, Grid};

@@ -1,7 +1,7 @@
 //! Checkpoints: one safetensors file with weights, moving average, optimiser state and PCA, all f32.
 //!
 //! Tensor names are those of [`crate::model::layout`] with the prefix `model.`, `ema.`, `adam.m.` or `adam.v.`, and
-//! `pca.mean`, `pca.basis`, `pca.scale` without one. The header's metadata has one entry, `ldae`, a JSON object
+//! `pca.mean`, `pca.basis`, `pca.scale` without one, nor have those of a trained tokenizer (`tokenizer.*`). The header's metadata has one entry, `ldae`, a JSON object
 //! ([`Header`]) that ends with a sha256 over its own text and all names, shapes and values: a damaged file is refused.
 //! Nothing depends on the clock.
 
@@ -10,7 +10,9 @@ use super::optimiser::State;
 use crate::error::{Context, Result};
 use crate::model::layout::{Parameter, layout};
 use crate::model::pca::PatchPca;
-use crate::model::{ModelSpec, Weights};
+use crate::model::{ModelSpec, Weights, canonical};
+use crate::recipe::Schedule;
+use crate::tokenizer::Tokenizer;
 use crate::{Error, atomic};
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -20,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Version of names and header.
-pub const CHECKPOINT_FORMAT: u32 = 1;
+pub const CHECKPOINT_FORMAT: u32 = 2;
 const METADATA_KEY: &str = "ldae";
 
 /// The best score so far and where it was reached.
@@ -99,7 +101,20 @@ pub enum Which {
     Average,
 }
 
-fn values(tensor: &Tensor<1>) -> Result<Vec<f32>> {
+impl Which {
+    fn prefix(self) -> &'static str {
+        match self {
+            Which::Current => "model",
+            Which::Average => "ema",
+        }
+    }
+}
+
+/// Values of a tensor.
+///
+/// # Errors
+/// The device does not hand them over.
+pub fn read_tensor(tensor: &Tensor<1>) -> Result<Vec<f32>> {
     tensor
         .clone()
         .into_data()
@@ -121,7 +136,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The device does not hand over its values.
-    pub fn new(header: Header, spec: ModelSpec, state: &State, pca: &PatchPca) -> Result<Self> {
+    pub fn new(header: Header, spec: ModelSpec, state: &State, pca: &PatchPca, tokenizer: &Tokenizer) -> Result<Self> {
         let mut tensors = BTreeMap::new();
         let groups = [
             ("model", &state.parameters),
@@ -131,13 +146,16 @@ impl Checkpoint {
         ];
         for (prefix, group) in groups {
             for (parameter, tensor) in layout(&spec).into_iter().zip(group) {
-                tensors.insert(format!("{prefix}.{}", parameter.name), (parameter.shape, values(tensor)?));
+                tensors.insert(format!("{prefix}.{}", parameter.name), (parameter.shape, read_tensor(tensor)?));
             }
         }
         let p = pca.mean.len();
         tensors.insert("pca.mean".to_owned(), (vec![p], pca.mean.clone()));
         tensors.insert("pca.basis".to_owned(), (vec![p, p], pca.basis.clone()));
         tensors.insert("pca.scale".to_owned(), (vec![1], vec![pca.scale]));
+        for tensor in tokenizer.tensors() {
+            tensors.insert(tensor.name, (tensor.shape, tensor.values));
+        }
         Ok(Checkpoint { header, spec, tensors })
     }
 
@@ -195,7 +213,7 @@ impl Checkpoint {
         let spec = header.config.model_spec().map_err(|e| e.to_string())?;
         let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let mut tensors = BTreeMap::new();
-        for (name, shape) in expected(&spec) {
+        for (name, shape) in expected(&spec, &header.config) {
             let view = file.tensor(&name).map_err(|_| format!("tensor {name} is missing"))?;
             if view.dtype() != Dtype::F32 || view.shape() != shape {
                 return Err(format!("tensor {name} is {:?} {:?}, not F32 {shape:?}", view.dtype(), view.shape()));
@@ -218,16 +236,29 @@ impl Checkpoint {
         &self.spec
     }
 
-    /// Weights with their PCA as plain arrays.
+    /// The encoder in the one form that evaluation and export know, whatever the recipe ([`canonical`]).
     ///
     /// # Errors
-    /// Never for a checkpoint that was loaded.
+    /// The recipe's tokenizer is convolutional and has no such form.
     pub fn weights(&self, which: Which) -> Result<Weights> {
-        let prefix = match which {
-            Which::Current => "model",
-            Which::Average => "ema",
-        };
-        Weights::new(self.spec, self.group(prefix), &self.pca())
+        let config = &self.header.config;
+        let schedule = config.recipe.denoise().map_or(Schedule::SigmaLinear, |d| d.schedule);
+        let prefix = which.prefix();
+        let parameter = |name: &str| self.tensors.get(&format!("{prefix}.{name}")).map(|(_, values)| values.as_slice());
+        let tokenizer = self.tokenizer();
+        canonical::encoder(&self.spec, &parameter, &self.pca(), tokenizer.linear()?, schedule)
+    }
+
+    /// All trained parameters in layout order.
+    pub fn parameters(&self, which: Which) -> Vec<Vec<f32>> {
+        self.group(which.prefix())
+    }
+
+    /// The tokenizer of the run.
+    pub fn tokenizer(&self) -> Tokenizer {
+        let kind = self.header.config.recipe.tokenizer();
+        let tensor = |name: &str| self.tensors[name].1.clone();
+        Tokenizer::from_tensors(kind, self.spec.encoder.rank.into(), &self.pca(), &tensor)
     }
 
     /// The PCA of the run (without eigenvalues).
@@ -258,7 +289,7 @@ impl Checkpoint {
 }
 
 /// Names and shapes of all tensors of a checkpoint.
-fn expected(spec: &ModelSpec) -> Vec<(String, Vec<usize>)> {
+fn expected(spec: &ModelSpec, config: &TrainConfig) -> Vec<(String, Vec<usize>)> {
     let p = spec.encoder.patch_values() as usize;
     let layout = layout(spec);
     let with = |prefix: &'static str| {
@@ -270,6 +301,7 @@ fn expected(spec: &ModelSpec) -> Vec<(String, Vec<usize>)> {
         ("pca.basis".to_owned(), vec![p, p]),
         ("pca.scale".to_owned(), vec![1]),
     ]);
+    all.extend(Tokenizer::shapes(config.recipe.tokenizer(), spec.encoder.rank.into(), p));
     all
 }
 

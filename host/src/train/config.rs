@@ -3,15 +3,14 @@
 use crate::data::{Augment, Dataset, LoadOptions};
 use crate::error::{Context, Result};
 use crate::model::ModelSpec;
+use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::{Error, atomic};
 use ldae_shared::spec::{EncoderSpec, Pooling};
 use serde::{Deserialize, Serialize};
 
 /// Version of the meaning of these fields.
-pub const CONFIG_FORMAT: u32 = 1;
-/// The one recipe there is so far (METHOD.md section 1).
-pub const RECIPE: &str = "l-dae";
+pub const CONFIG_FORMAT: u32 = 2;
 
 /// All settings of a run after presets, files and the command line. The same configuration on the same pictures gives
 /// the same `metrics.jsonl` on a CPU, whatever the number of cores.
@@ -20,8 +19,6 @@ pub const RECIPE: &str = "l-dae";
 pub struct TrainConfig {
     /// [`CONFIG_FORMAT`].
     pub format: u32,
-    /// [`RECIPE`].
-    pub recipe: String,
     /// Preset the shape started from.
     pub preset: String,
     /// Where the pictures come from.
@@ -32,6 +29,8 @@ pub struct TrainConfig {
     pub optimiser: OptimiserConfig,
     /// What is measured and saved, and when.
     pub schedule: ScheduleConfig,
+    /// What is trained.
+    pub recipe: Recipe,
 }
 
 /// Where the pictures come from.
@@ -72,6 +71,8 @@ pub struct ModelConfig {
     pub decoder_depth: usize,
     pub decoder_width: usize,
     pub decoder_heads: usize,
+    /// Classes of the training pictures; 0 without labels.
+    pub classes: usize,
 }
 
 /// Optimisation.
@@ -141,12 +142,7 @@ impl TrainConfig {
             mlp_ratio: m.mlp_ratio,
             pooling,
         };
-        let spec = ModelSpec {
-            encoder,
-            decoder_depth: m.decoder_depth,
-            decoder_width: m.decoder_width,
-            decoder_heads: m.decoder_heads,
-        };
+        let spec = self.recipe.model(encoder, (m.decoder_depth, m.decoder_width, m.decoder_heads), m.classes);
         spec.check()?;
         Ok(spec)
     }
@@ -183,6 +179,11 @@ impl TrainConfig {
                 self.data.source
             ))
             .hint("restore the pictures, or start a new run with another --out"));
+        }
+        if self.recipe.needs_labels() && dataset.train.labels().is_none() {
+            return Err(Error::new(format!("recipe `{}` needs labels, and there are none", self.recipe.name)).hint(
+                "use a folder with one folder per class, CIFAR, IDX or `drawn`, or a recipe without labels such as l-dae",
+            ));
         }
         Ok(())
     }

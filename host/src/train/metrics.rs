@@ -20,7 +20,7 @@ pub struct TrainLine {
     pub epoch: f64,
     /// Mean loss.
     pub loss: f64,
-    /// Mean loss of the pictures with t in each quarter of 1..=T; null where there was none.
+    /// Mean loss of the pictures with t in each quarter of 1..=T; null where there was none, or no noise at all.
     pub loss_by_t: [Option<f64>; BUCKETS],
     /// Learning rate of the last step.
     pub lr: f64,
@@ -57,17 +57,22 @@ pub enum Line {
 /// Running means of one interval.
 #[derive(Clone, Debug, Default)]
 pub struct Interval {
-    losses: [(f64, u64); BUCKETS],
+    losses: (f64, u64),
+    by_t: [(f64, u64); BUCKETS],
     norms: (f64, u64),
 }
 
 impl Interval {
-    /// Adds one step: loss and time step of each picture, and the gradient's norm.
-    pub fn add(&mut self, losses: &[(f32, u32)], norm: f64) {
-        for &(loss, t) in losses {
+    /// Adds one step: loss of each picture, its time step where the recipe has any, and the gradient's norm.
+    pub fn add(&mut self, losses: &[f32], time_steps: Option<&[u32]>, norm: f64) {
+        for &loss in losses {
+            self.losses.0 += f64::from(loss);
+            self.losses.1 += 1;
+        }
+        for (&loss, &t) in losses.iter().zip(time_steps.unwrap_or_default()) {
             let bucket = ((t.max(1) - 1) as usize * BUCKETS / schedule::STEPS as usize).min(BUCKETS - 1);
-            self.losses[bucket].0 += f64::from(loss);
-            self.losses[bucket].1 += 1;
+            self.by_t[bucket].0 += f64::from(loss);
+            self.by_t[bucket].1 += 1;
         }
         self.norms.0 += norm;
         self.norms.1 += 1;
@@ -76,14 +81,14 @@ impl Interval {
     /// The line of the interval; starts a new one.
     pub fn finish(&mut self, step: u64, epoch: f64, lr: f64) -> TrainLine {
         let done = std::mem::take(self);
-        let (sum, count) = done.losses.iter().fold((0.0, 0), |(s, n), (sum, count)| (s + sum, n + count));
+        let mean = |(sum, count): (f64, u64)| (count > 0).then(|| sum / count as f64);
         TrainLine {
             step,
             epoch,
-            loss: sum / count.max(1) as f64,
-            loss_by_t: done.losses.map(|(sum, count)| (count > 0).then(|| sum / count as f64)),
+            loss: mean(done.losses).unwrap_or_default(),
+            loss_by_t: done.by_t.map(mean),
             lr,
-            grad_norm: done.norms.0 / done.norms.1.max(1) as f64,
+            grad_norm: mean(done.norms).unwrap_or_default(),
         }
     }
 }
@@ -161,12 +166,15 @@ mod tests {
     #[test]
     fn intervals_are_means_by_noise_level() {
         let mut interval = Interval::default();
-        interval.add(&[(1.0, 1), (3.0, 250), (5.0, 251)], 2.0);
-        interval.add(&[(7.0, 1000)], 4.0);
+        interval.add(&[1.0, 3.0, 5.0], Some(&[1, 250, 251]), 2.0);
+        interval.add(&[7.0], Some(&[1000]), 4.0);
         let line = interval.finish(2, 0.5, 0.1);
         assert_eq!((line.loss, line.grad_norm), (4.0, 3.0));
         assert_eq!(line.loss_by_t, [Some(2.0), Some(5.0), None, Some(7.0)]);
         assert_eq!(interval.finish(2, 0.5, 0.1).loss_by_t, [None; 4]);
+        interval.add(&[2.0, 4.0], None, 1.0);
+        let line = interval.finish(3, 0.5, 0.1);
+        assert_eq!((line.loss, line.loss_by_t), (3.0, [None; 4]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Training an l-DAE (METHOD.md section 1): configuration, batches, loss, optimiser, checkpoints, metrics.
+//! Training by a recipe (METHOD.md): configuration, batches, objective, optimiser, checkpoints, metrics.
 //!
 //! [`options`] become a resolved [`TrainConfig`]; [`run`] trains, resumes and writes the run directory;
 //! [`checkpoint`] is what evaluation, export and report read. On a CPU a run is a pure function of configuration and
@@ -12,9 +12,9 @@ mod config;
 pub mod device;
 mod directory;
 mod log;
-pub mod loss;
 pub mod metrics;
 pub mod monitor;
+pub mod objective;
 pub mod optimiser;
 mod options;
 mod plan;
@@ -33,4 +33,4 @@ pub use options::{DEFAULT_BATCH, DEFAULT_PRESET, TrainOptions};
 pub use plan::Plan;
 pub use reconstruct::{Reconstruction, reconstruct};
 pub use run::{Job, TrainSummary, run};
-pub use supervised::{Supervised, supervised};
+pub use supervised::supervised;

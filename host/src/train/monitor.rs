@@ -2,11 +2,11 @@
 //! with the averaged weights on clean pictures at the embedding time step.
 
 use super::batch::patches;
+use super::objective::Objective;
 use super::workers::Workers;
 use crate::data::Split;
 use crate::eval::{Features, knn, standardise};
 use crate::model::eigen::symmetric_eigenvalues;
-use crate::model::net::{Frame, Net};
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor};
 use ldae_shared::patch::PatchGrid;
@@ -21,14 +21,12 @@ const COLLAPSED_RANK: f64 = 1.5;
 /// What the check needs that does not change.
 #[derive(Debug)]
 pub struct Monitor<'a> {
-    /// Tables and layout.
-    pub frame: &'a Frame,
+    /// What is trained.
+    pub objective: &'a Objective,
     /// Where the tensors are.
     pub device: &'a Device,
     /// Threads.
     pub workers: &'a Workers,
-    /// Time step of the embedding.
-    pub t: u32,
     /// Gallery.
     pub train: Split,
     /// Queries.
@@ -61,7 +59,7 @@ impl Monitor<'_> {
     /// A feature is not finite.
     pub fn check(&self, parameters: &[Tensor<1>]) -> Result<Health> {
         let mut test = self.features(parameters, &self.test)?;
-        let (embedding_std, effective_rank) = spread(&test, usize::from(self.frame.spec().encoder.width))?;
+        let (embedding_std, effective_rank) = spread(&test, usize::from(self.objective.frame().spec().encoder.width))?;
         let knn = match (self.train.labels(), self.test.labels()) {
             (Some(train_labels), Some(test_labels)) => {
                 let mut train = self.features(parameters, &self.train)?;
@@ -76,8 +74,10 @@ impl Monitor<'_> {
 
     /// Mean and deviation over tokens of the encoder's output: 2·W components a picture.
     fn features(&self, parameters: &[Tensor<1>], split: &Split) -> Result<Features> {
-        let width = usize::from(self.frame.spec().encoder.width);
-        let net = self.frame.build(parameters);
+        let width = usize::from(self.objective.frame().spec().encoder.width);
+        let net = self.objective.frame().build(parameters);
+        let grid = PatchGrid::of(&self.objective.frame().spec().encoder)
+            .ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
         let mut values = Vec::with_capacity(split.len() * 2 * width);
         let mut failed = None;
         self.workers.for_each_in_order(
@@ -85,7 +85,7 @@ impl Monitor<'_> {
             |part| {
                 let pictures: Vec<&[u8]> =
                     (part * PART..split.len().min((part + 1) * PART)).map(|i| split.image(i)).collect();
-                pool(encode(self.frame, &net, &pictures, self.t, self.device)?)
+                pool(self.objective.tokens(&net, patches(grid, &pictures, self.device)))
             },
             |_, part: Result<Vec<f32>>| match part {
                 Ok(part) => values.extend(part),
@@ -97,14 +97,6 @@ impl Monitor<'_> {
             None => Features::new(split.len(), 2 * width, values),
         }
     }
-}
-
-/// Encoder output [B, N, W] of clean pictures at time step t.
-pub(super) fn encode(frame: &Frame, net: &Net, pictures: &[&[u8]], t: u32, device: &Device) -> Result<Tensor<3>> {
-    let spec = &frame.spec().encoder;
-    let grid = PatchGrid::of(spec).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
-    let patches = patches(grid, pictures, device);
-    Ok(net.encode(patches, net.condition(Net::time_table(&vec![t; pictures.len()], device))))
 }
 
 /// [B, N, W] → B rows of W means, then W deviations (population) over the tokens.

@@ -4,6 +4,7 @@ use super::config::*;
 use crate::Error;
 use crate::data::{Augment, Dataset};
 use crate::error::{Context, Result};
+use crate::recipe::{self, Method, Recipe, Schedule, TokenizerKind};
 use ldae_shared::spec::{self, EncoderSpec, Pooling};
 use serde::Deserialize;
 use std::path::Path;
@@ -18,6 +19,12 @@ pub const DEFAULT_BATCH: usize = 128;
 const BOARD_LEARNING_RATE: f64 = 1e-3;
 /// Share of the steps that warm up (paper A: a quarter of its 400 epochs; short runs cannot afford that).
 const WARMUP_SHARE: f64 = 0.05;
+/// Recipe without `--recipe`.
+const DEFAULT_RECIPE: &str = "l-dae";
+/// Decay of the momentum encoder (MoCo v3, section 5).
+const MOMENTUM_ENCODER: f64 = 0.99;
+/// Weight decay of the recipes that do not denoise: 0.05 of MAE and of METHOD.md's fine-tuning; the denoisers have none.
+const YARDSTICK_WEIGHT_DECAY: f64 = 0.05;
 /// Decay of the moving average (DiT); short runs follow faster, see [`super::optimiser`].
 const AVERAGE_DECAY: f64 = 0.9999;
 /// Largest number of rows (tokens) in one part of a batch: its activations then stay in a core's cache.
@@ -44,6 +51,15 @@ pub struct TrainOptions {
     /// Named shape: xs, s, s-plus, m, l, vit-tiny, vit-small, vit-base, vit-large [default: xs]
     #[arg(long)]
     pub preset: Option<String>,
+    /// What is trained: l-dae, another named recipe, or a TOML file with a recipe of one's own [default: l-dae]
+    #[arg(long)]
+    pub recipe: Option<String>,
+    /// Tokenizer, instead of the recipe's
+    #[arg(long, help_heading = "Recipe")]
+    pub tokenizer: Option<TokenizerKind>,
+    /// One noise level sigma, instead of the recipe's schedule
+    #[arg(long, help_heading = "Recipe")]
+    pub sigma: Option<f64>,
     /// Image side in pixels
     #[arg(long, help_heading = "Shape")]
     pub image: Option<u16>,
@@ -168,9 +184,27 @@ impl TrainOptions {
     /// These options, and `under` where they are unset.
     #[must_use]
     pub fn or(self, under: TrainOptions) -> TrainOptions {
-        prefer!(self, under; data preset image channels patch rank width depth heads mlp_ratio pooling decoder_depth
+        prefer!(self, under; data preset recipe tokenizer sigma image channels patch rank width depth heads mlp_ratio pooling decoder_depth
             decoder_width decoder_heads epochs steps batch lr warmup weight_decay ema clip residual_weight seed augment
             shards pca_patches limit upscale max_bad log_every checkpoint_every knn_every knn_train knn_test t_embed)
+    }
+
+    /// The recipe with the parts that are chosen one by one.
+    ///
+    /// # Errors
+    /// There is none of that name, or its parts contradict each other.
+    pub fn recipe(&self) -> Result<Recipe> {
+        let name = self.recipe.as_deref().unwrap_or(DEFAULT_RECIPE);
+        let mut recipe =
+            if name.ends_with(".toml") { recipe::from_file(Path::new(name))? } else { recipe::named(name)? };
+        if let Some(tokenizer) = self.tokenizer {
+            recipe.denoise_mut("--tokenizer")?.tokenizer = tokenizer;
+        }
+        if let Some(sigma) = self.sigma {
+            recipe.denoise_mut("--sigma")?.schedule = Schedule::Single(sigma);
+        }
+        recipe.check()?;
+        Ok(recipe)
     }
 
     /// The preset.
@@ -203,7 +237,7 @@ impl TrainOptions {
 
     /// Shape of the encoder on pictures with `channels` channels. A rank that comes from the preset is clipped to the
     /// patch length; the second value says so.
-    fn encoder(&self, channels: usize) -> Result<(EncoderSpec, Option<String>)> {
+    fn encoder(&self, channels: usize, recipe: &Recipe) -> Result<(EncoderSpec, Option<String>)> {
         let mut e = self.preset()?.spec;
         e.channels = u8::try_from(channels).unwrap_or(u8::MAX);
         e.image = self.image.unwrap_or(e.image);
@@ -217,8 +251,18 @@ impl TrainOptions {
                 .ok_or_else(|| Error::new(format!("unknown pooling `{name}`")).hint(POOLINGS))?;
         }
         let mut note = None;
+        let whole = recipe.tokenizer() == TokenizerKind::Pixel;
         match self.rank {
+            Some(rank) if whole && u32::from(rank) != e.patch_values() => {
+                return Err(Error::new(format!(
+                    "recipe `{}` noises all {} values of a patch, and --rank is {rank}",
+                    recipe.name,
+                    e.patch_values()
+                ))
+                .hint("leave --rank out, or choose --tokenizer patch-pca"));
+            }
             Some(rank) => e.rank = rank,
+            None if whole => e.rank = u16::try_from(e.patch_values()).unwrap_or(u16::MAX),
             None if u32::from(e.rank) > e.patch_values() && e.patch_values() > 0 => {
                 note = Some(format!(
                     "rank {} of preset {} clipped to the {} values of a patch",
@@ -238,7 +282,8 @@ impl TrainOptions {
     /// # Errors
     /// A shape is impossible, a number is out of range, or the set is too small.
     pub fn resolve(&self, dataset: &Dataset) -> Result<(TrainConfig, Option<String>)> {
-        let (e, note) = self.encoder(dataset.channels())?;
+        let recipe = self.recipe()?;
+        let (e, note) = self.encoder(dataset.channels(), &recipe)?;
         let pictures = dataset.train.len();
         let batch = self.batch.unwrap_or(DEFAULT_BATCH).min(pictures);
         if batch == 0 {
@@ -267,7 +312,7 @@ impl TrainOptions {
         {
             return Err(Error::new(format!("{name} is {value}")).hint("it must lie between 0 and 1"));
         }
-        let t_embed = self.t_embed.unwrap_or(10);
+        let t_embed = self.t_embed.unwrap_or(recipe.embedding_step());
         if t_embed > ldae_shared::noise::schedule::STEPS {
             return Err(Error::new(format!("--t-embed is {t_embed}")).hint("time steps go from 0 to 1000"));
         }
@@ -279,9 +324,11 @@ impl TrainOptions {
         let tokens = e.tokens().max(1) as usize;
         let part = (ROWS_PER_PART / tokens).max(1);
         let shards = batch.div_ceil(part).max(MIN_PARTS.min(batch / MIN_PART));
+        let average_decay =
+            if matches!(recipe.method, Method::Contrastive(_)) { MOMENTUM_ENCODER } else { AVERAGE_DECAY };
+        let weight_decay = if recipe.denoise().is_some() { 0.0 } else { YARDSTICK_WEIGHT_DECAY };
         let mut config = TrainConfig {
             format: CONFIG_FORMAT,
-            recipe: RECIPE.to_owned(),
             preset: preset.name.to_owned(),
             data: DataConfig {
                 source: self.data.clone().unwrap_or_default(),
@@ -305,6 +352,7 @@ impl TrainOptions {
                 decoder_depth: self.decoder_depth.unwrap_or(e.depth.into()),
                 decoder_width: self.decoder_width.unwrap_or(e.width.into()),
                 decoder_heads: self.decoder_heads.unwrap_or(e.heads.into()),
+                classes: if recipe.needs_labels() { dataset.label_count() } else { 0 },
             },
             optimiser: OptimiserConfig {
                 seed: self.seed.unwrap_or(1),
@@ -313,8 +361,8 @@ impl TrainOptions {
                 shards: self.shards.unwrap_or(shards).clamp(1, batch),
                 learning_rate,
                 warmup: self.warmup.unwrap_or((steps as f64 * WARMUP_SHARE).round() as u64),
-                weight_decay: self.weight_decay.unwrap_or(0.0),
-                average_decay: self.ema.unwrap_or(AVERAGE_DECAY),
+                weight_decay: self.weight_decay.unwrap_or(weight_decay),
+                average_decay: self.ema.unwrap_or(average_decay),
                 clip: self.clip.unwrap_or(1.0),
                 residual_weight: self.residual_weight.unwrap_or(0.1),
                 pca_patches: self.pca_patches.unwrap_or(PCA_PATCHES),
@@ -327,6 +375,7 @@ impl TrainOptions {
                 knn_test: self.knn_test.unwrap_or(1000),
                 t_embed,
             },
+            recipe,
         };
         let step_macs = 3 * config.model_spec()?.training_macs() * batch as u64;
         let minute = (CHECKPOINT_MACS / step_macs.max(1)).max(1);

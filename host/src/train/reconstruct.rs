@@ -2,8 +2,8 @@
 
 use super::batch::patches;
 use super::checkpoint::{Checkpoint, Which, to_device};
-use super::loss::{Batch, LatentNoise};
-use crate::model::net::{Frame, Net};
+use super::objective::{Objective, Sample};
+use crate::model::net::Frame;
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::noise::{Purpose, Stream};
@@ -22,7 +22,8 @@ pub struct Reconstruction {
 
 /// Noisy input and prediction of each picture (u8 HWC of the model's side and channels) at each time step, by the
 /// averaged weights. The noise of picture i is the training noise `Stream(seed, Latent, u32::MAX, i)`, the same at every
-/// level. Runs on the CPU; the result is the same every time. Outer order: pictures; inner: time steps.
+/// level. Runs on the CPU; the result is the same every time. Outer order: pictures; inner: time steps. Nothing for a run whose
+/// recipe does not denoise.
 ///
 /// # Errors
 /// A picture has another size than the model takes.
@@ -35,23 +36,21 @@ pub fn reconstruct(checkpoint: &Checkpoint, pictures: &[&[u8]], times: &[u32]) -
             .hint("load the pictures with the run's own settings"));
     }
     let (device, rank) = (Device::flex(), usize::from(spec.encoder.rank));
-    let weights = checkpoint.weights(Which::Average)?;
-    let parameters: Vec<Vec<f32>> = weights.parameters().map(|t| t.values.clone()).collect();
-    let net = Frame::new(*spec, &device).build(&to_device(&parameters, &device));
-    let noise = LatentNoise::new(&checkpoint.pca(), rank, 0.1, &device);
+    let frame = Frame::new(*spec, &device);
+    let net = frame.build(&to_device(&checkpoint.parameters(Which::Average), &device));
+    let config = &checkpoint.header.config;
+    let (weight, t) = (config.optimiser.residual_weight as f32, config.schedule.t_embed);
+    let objective = Objective::new(&config.recipe, frame, checkpoint.tokenizer().on(&device), weight, t, &device);
+    let Some(denoising) = objective.denoising() else { return Ok(Vec::new()) };
     let n = grid.tokens();
     let mut all = Vec::with_capacity(pictures.len());
     for (i, picture) in pictures.iter().enumerate() {
         let mut eps = vec![0f32; n * rank];
         Stream::new(checkpoint.header.seed, Purpose::Latent, u32::MAX, i as u32).fill_gaussian(&mut eps);
         let b = times.len();
-        let batch = Batch {
-            clean: patches(grid, &vec![*picture; b], &device),
-            noise: Tensor::from_data(TensorData::new(eps.repeat(b), [b, n, rank]), &device),
-            t: times.to_vec(),
-        };
-        let noisy = noise.noisy(&batch);
-        let predicted = net.forward(noisy.clone(), Net::time_table(times, &device));
+        let noise = Tensor::from_data(TensorData::new(eps.repeat(b), [b, n, rank]), &device);
+        let sample = Sample::plain(patches(grid, &vec![*picture; b], &device), noise, times.to_vec());
+        let (noisy, predicted) = denoising.reconstruct(&net, &sample);
         let (noisy, predicted) = (to_pictures(grid, noisy)?, to_pictures(grid, predicted)?);
         all.push(
             times

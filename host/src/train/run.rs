@@ -4,9 +4,9 @@ use super::batch::{Batches, Step};
 use super::checkpoint::{Best, CHECKPOINT_FORMAT, Checkpoint, Header, to_device};
 use super::config::TrainConfig;
 use super::log::Log;
-use super::loss::LatentNoise;
 use super::metrics::{Interval, Line, Metrics, ProbeLine};
 use super::monitor::{Health, Monitor};
+use super::objective::Objective;
 use super::optimiser::{self, State, Update};
 use super::ranks::Ranks;
 use super::step::{Gradients, mean_gradients};
@@ -19,6 +19,7 @@ use crate::model::layout::Group;
 use crate::model::net::Frame;
 use crate::model::pca::{self, PatchPca};
 use crate::run_dir::RunDir;
+use crate::tokenizer::{self, Tokenizer};
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::patch::PatchGrid;
@@ -56,13 +57,14 @@ struct Trainer<'a> {
     config: &'a TrainConfig,
     run: &'a RunDir,
     out: &'a Output,
-    frame: &'a Frame,
-    noise: &'a LatentNoise,
+    objective: &'a Objective,
     workers: &'a Workers,
     shards: usize,
     monitor: Monitor<'a>,
     batches: Batches<'a>,
     pca: &'a PatchPca,
+    tokenizer: &'a Tokenizer,
+    device: &'a Device,
     state: State,
     /// Files of the run, of the process that writes them.
     record: Option<Record>,
@@ -130,9 +132,11 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
     let split = &dataset.train;
     let o = &config.optimiser;
     let frame = Frame::new(spec, device);
-    let (pca, state, best, valid) = match resumed {
+    let workers = Workers::all_cores()?;
+    let (pca, tokenizer, state, best, valid) = match resumed {
         Some(checkpoint) => (
             checkpoint.pca(),
+            checkpoint.tokenizer(),
             checkpoint.state(device),
             checkpoint.header.best.clone(),
             checkpoint.header.metrics_bytes,
@@ -140,31 +144,35 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
         None => {
             let rank = spec.encoder.rank.into();
             let pca = pca::fit(grid, rank, split.len(), |i| split.image(i), o.pca_patches, o.seed)?;
-            (pca, State::new(to_device(&init_parameters(&spec, o.seed), device)), None, 0)
+            let tokenizer =
+                tokenizer::fit(config.recipe.tokenizer(), grid, rank, split, &pca, o.seed, (&workers, out))?;
+            (pca, tokenizer, State::new(to_device(&init_parameters(&spec, o.seed), device)), None, 0)
         }
     };
-    let noise = LatentNoise::new(&pca, spec.encoder.rank.into(), o.residual_weight as f32, device);
-    let workers = Workers::all_cores()?;
+    let space = tokenizer.on(device);
+    let t = config.schedule.t_embed;
+    let objective = Objective::new(&config.recipe, frame, space, o.residual_weight as f32, t, device);
+    let layout = objective.frame().layout();
     let shards = if super::device::is_cpu(device) { o.shards } else { 1 };
     let batches = Batches::new(split, grid, spec.encoder.rank.into(), o.batch, config.data.augment, o.seed);
     let mut trainer = Trainer {
         config,
         run,
         out,
-        frame: &frame,
-        noise: &noise,
+        objective: &objective,
         workers: &workers,
         shards,
         monitor: Monitor {
-            frame: &frame,
+            objective: &objective,
             device,
             workers: &workers,
-            t: config.schedule.t_embed,
             train: split.limit(config.schedule.knn_train),
             test: dataset.held_out().limit(config.schedule.knn_test),
         },
         batches,
         pca: &pca,
+        tokenizer: &tokenizer,
+        device,
         record: ranks
             .leads()
             .then(|| {
@@ -175,7 +183,7 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
         best,
         last_health: None,
         last_loss: f64::NAN,
-        decayed: frame.layout().iter().map(|p| p.group == Group::Weight).collect(),
+        decayed: layout.iter().map(|p| p.group == Group::Weight).collect(),
         state,
     };
     let first = trainer.state.step;
@@ -197,7 +205,7 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
         knn: trainer.last_health.and_then(|h| h.knn),
         best: trainer.best.clone(),
         collapsed: trainer.last_health.is_some_and(|h| h.collapsed()),
-        parameters: frame.layout().iter().map(crate::model::layout::Parameter::len).sum(),
+        parameters: layout.iter().map(crate::model::layout::Parameter::len).sum(),
         pca_explained: (!pca.eigenvalues.is_empty()).then(|| pca.explained(spec.encoder.rank.into())),
         seconds,
         pictures_per_second: ((steps - first) as usize * o.batch) as f64 / seconds,
@@ -252,14 +260,14 @@ impl Trainer<'_> {
         while self.state.step < o.steps.min(stop) {
             let step = self.batches.step(self.state.step);
             let result = self.gradients(&step);
-            let losses = self.losses_by_t(&step, &result.losses);
             let norm = optimiser::global_norm(&result.gradients, self.workers);
-            self.check_finite(&losses, norm)?;
+            self.check_finite(&result.losses, norm)?;
+            let time_steps = self.objective.time_steps(&self.batches, step.epoch, &step.samples);
+            interval.add(&result.losses, time_steps.as_deref(), norm);
             let learning_rate = optimiser::learning_rate(o.learning_rate, self.state.step, o.warmup, o.steps);
             let update =
                 Update { learning_rate, weight_decay: o.weight_decay, clip: o.clip, average_decay: o.average_decay };
             self.state.update(result.gradients, norm, &self.decayed, &update, self.workers);
-            interval.add(&losses, norm);
             bar.inc(o.batch as u64);
             let done = self.state.step;
             let last = done == o.steps;
@@ -287,26 +295,22 @@ impl Trainer<'_> {
 
     /// Gradient of the mean loss over a step's samples, of which this process computes its part.
     fn gradients(&self, step: &Step) -> Gradients {
-        let (batches, noise, frame, device) = (&self.batches, self.noise, self.frame, self.monitor.device);
+        let (batches, objective) = (&self.batches, self.objective);
         let (count, mine) = (step.samples.len(), self.ranks.part(step.samples.len()));
+        let shared = objective.shared(self.workers, self.shards, &self.state, batches, step);
         let shards = self.shards.div_ceil(self.ranks.count());
         let mut result = mean_gradients(self.workers, shards, mine.len(), &self.state.parameters, |range, leaves| {
-            let samples = &step.samples[mine.start + range.start..mine.start + range.end];
-            noise.losses(&frame.build(leaves), &batches.assemble(step.epoch, samples, device))
+            objective.losses(leaves, &shared, batches, step, mine.start + range.start..mine.start + range.end)
         });
         if self.ranks.count() > 1 {
             result.losses = self.ranks.gather(&result.losses);
-            result.gradients = add(self.ranks, result.gradients, mine.len() as f32 / count as f32, device);
+            result.gradients = add(self.ranks, result.gradients, mine.len() as f32 / count as f32, self.device);
         }
         result
     }
 
-    fn losses_by_t(&self, step: &Step, losses: &[f32]) -> Vec<(f32, u32)> {
-        losses.iter().copied().zip(self.batches.time_steps(step.epoch, &step.samples)).collect()
-    }
-
-    fn check_finite(&self, losses: &[(f32, u32)], norm: f64) -> Result<()> {
-        if norm.is_finite() && losses.iter().all(|(loss, _)| loss.is_finite()) {
+    fn check_finite(&self, losses: &[f32], norm: f64) -> Result<()> {
+        if norm.is_finite() && losses.iter().all(|loss| loss.is_finite()) {
             return Ok(());
         }
         Err(Error::new(format!("the loss is no longer finite at step {}: training stopped", self.state.step + 1)).hint(
@@ -368,7 +372,7 @@ impl Trainer<'_> {
             best: self.best.clone(),
             sha256: String::new(),
         };
-        Checkpoint::new(header, *self.frame.spec(), &self.state, self.pca)
+        Checkpoint::new(header, *self.objective.frame().spec(), &self.state, self.pca, self.tokenizer)
     }
 }
 

@@ -233,14 +233,22 @@ fn options_resolve_with_reasons() {
 fn supervised_training_learns_the_labels() {
     let dataset = dataset();
     let (config, _) = options().resolve(&dataset).unwrap();
-    let grid = ldae_shared::patch::PatchGrid::new(8, 4, 3).unwrap();
-    let pca = crate::model::pca::fit(grid, 12, 48, |i| dataset.train.image(i), 2000, 1).unwrap();
-    let train = || supervised(&config, &dataset, &pca, 60, &Device::flex(), &Output::new(false)).unwrap();
-    let result = train();
-    assert!(result.accuracy >= 80.0, "{} %", result.accuracy);
-    assert_eq!(result.weights, train().weights);
+    let folder = tempfile::tempdir().unwrap();
+    let place = RunDir::new(folder.path().join("labels"));
+    let train =
+        |steps, place: &RunDir| supervised(&config, &dataset, (steps, 10), place, &Device::flex(), &Output::silent());
+    let weights = train(60, &place).unwrap();
+    // Taken over when it is there, trained to the same end when it is not.
+    assert_eq!(weights, train(60, &place).unwrap());
+    assert_eq!(weights, train(60, &RunDir::new(folder.path().join("again"))).unwrap());
+    let lines = metrics::read(&place.metrics()).unwrap();
+    let losses: Vec<f64> =
+        lines.iter().filter_map(|l| if let Line::Train(l) = l { Some(l.loss) } else { None }).collect();
+    // Two classes: ln 2 is guessing.
+    assert!(losses[0] > 0.5 && losses[losses.len() - 1] < 0.35, "{losses:?}");
     let unlabelled = Dataset { train: Split::from_memory(vec![0; 48 * 192], 8, 3, None), ..self::dataset() };
-    assert!(supervised(&config, &unlabelled, &pca, 1, &Device::flex(), &Output::new(false)).is_err());
+    let error = supervised(&config, &unlabelled, (1, 10), &place, &Device::flex(), &Output::silent()).unwrap_err();
+    assert!(error.to_string().contains("needs labels"), "{error}");
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub enum Purpose {
     Vector = 9,
     /// Choice of patches for the PCA.
     Patches = 10,
+    /// Tokens that a masked autoencoder hides.
+    Mask = 11,
 }
 
 /// A sequence of random samples; a pure function of its four keys. At most 2^34 words are drawn before it repeats.
