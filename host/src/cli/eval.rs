@@ -50,6 +50,9 @@ pub struct Args {
     /// Also train probes on 1 % and 10 % of the labels.
     #[arg(long)]
     few_label: bool,
+    /// Also fine-tune the encoder with labels for so many epochs (100 when left out), beside the same from initial weights.
+    #[arg(long, value_name = "EPOCHS", num_args = 0..=1, default_missing_value = "100", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    fine_tune: Option<u32>,
     /// Evaluate raw pixels, PCA latents and the untrained encoder too.
     #[arg(long, value_enum, default_value_t = Baselines::All)]
     baselines: Baselines,
@@ -111,6 +114,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         supervised: args.supervised,
         times: args.t_sweep,
         layers: layers(&args.layer)?,
+        fine_tune: args.fine_tune,
         protocol,
     };
     let evaluation = compare(&subject, &dataset, &request, out)?;

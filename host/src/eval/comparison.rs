@@ -31,6 +31,8 @@ pub struct Request {
     pub times: Vec<u16>,
     /// Blocks after which the trained encoder's tokens are also scored.
     pub layers: Layers,
+    /// Also fine-tune the trained encoder with labels for so many epochs.
+    pub fine_tune: Option<u32>,
     /// How everything is measured.
     pub protocol: Protocol,
 }
@@ -46,6 +48,7 @@ impl Default for Request {
             supervised: None,
             times: Vec::new(),
             layers: Layers::default(),
+            fine_tune: None,
             protocol: Protocol::default(),
         }
     }
@@ -87,6 +90,8 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
     }
     let rows = evaluate(&embedders, &pictures, &request.protocol, out)?;
     let curves = curve::curves(subject, &pictures, request, &poolings, out)?;
+    let tune = |epochs| subject.fine_tune(&pictures, request.t, epochs, out);
+    let fine_tuned = request.fine_tune.map(tune).transpose()?;
     let mut not_run = Vec::new();
     if request.supervised.is_none() {
         not_run.push(NotRun {
@@ -112,6 +117,7 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
         rows,
         not_run,
         curves,
+        fine_tuned,
     })
 }
 

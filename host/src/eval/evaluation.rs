@@ -3,13 +3,13 @@
 use super::curve::Curve;
 use super::embedder::{Embedder, Role, Vector, embed};
 use super::few_label::{self, FewLabel};
+use super::fine_tune::FineTuned;
 use super::margin::Margin;
 use super::{Features, knn, probe, retrieval, standardise};
 use crate::cli::Output;
 use crate::data::{Dataset, Split};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Memory for the features of one embedder unless set otherwise: 1 GiB holds all of CIFAR-10 as pixels (0.7 GB).
 pub const DEFAULT_MEMORY: u64 = 1 << 30;
@@ -128,6 +128,9 @@ pub struct Evaluation {
     /// The trained encoder at other time steps and inner layers, when asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub curves: Vec<Curve>,
+    /// The encoder fine-tuned with labels, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fine_tuned: Option<FineTuned>,
 }
 
 /// Training and held-out pictures with labels, cut to the protocol's limits.
@@ -137,6 +140,22 @@ pub struct Pictures {
 }
 
 impl Pictures {
+    /// What is trained on.
+    pub fn train(&self) -> &Split {
+        &self.train
+    }
+
+    /// What is scored.
+    pub fn test(&self) -> &Split {
+        &self.test
+    }
+
+    /// Number of classes: one more than the largest label.
+    pub fn classes(&self) -> usize {
+        let labels = [&self.train, &self.test].into_iter().filter_map(|s| s.labels()).flatten();
+        labels.copied().max().map_or(0, |l| usize::from(l) + 1)
+    }
+
     /// The labelled pictures of a data set.
     ///
     /// # Errors
@@ -272,59 +291,6 @@ pub fn describe(protocol: &Protocol) -> String {
     )
 }
 
-impl fmt::Display for Evaluation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = self.t.map(|t| format!(", t = {t}")).unwrap_or_default();
-        let step = self.step.map(|s| format!(", step {s}")).unwrap_or_default();
-        writeln!(f, "{} on {} ({} classes{step}{t})", self.source, self.dataset, self.classes)?;
-        writeln!(f, "{}", self.protocol)?;
-        let width = self.rows.iter().map(|r| r.embedding.len()).max().unwrap_or(0).max("embedding".len());
-        writeln!(
-            f,
-            "  {:<width$}  {:<8}  {:>6}  {:>7}  {:>6}  {:>7}  {:>14}  {:>6}  {:>6}",
-            "embedding", "pooling", "values", "train", "test", "k-NN %", "probe %", "P@k %", "mAP %"
-        )?;
-        for r in &self.rows {
-            let average_precision = r.average_precision.map_or("-".into(), |p| format!("{:.2}", 100.0 * p));
-            writeln!(
-                f,
-                "  {:<width$}  {:<8}  {:>6}  {:>7}  {:>6}  {:>7.2}  {:>14}  {:>6.2}  {average_precision:>6}",
-                r.embedding,
-                r.pooling,
-                r.components,
-                r.train,
-                r.test,
-                100.0 * r.knn,
-                r.probe_text(),
-                100.0 * r.precision
-            )?;
-        }
-        for few in self.rows.iter().filter(|r| !r.few_label.is_empty()) {
-            let at = |l: &FewLabel| {
-                format!(
-                    "{:.0} % of the labels ({}): {:.2} ± {:.2} %",
-                    100.0 * l.share,
-                    l.pictures,
-                    100.0 * l.mean,
-                    100.0 * l.deviation
-                )
-            };
-            let shares: Vec<String> = few.few_label.iter().map(at).collect();
-            writeln!(f, "  {:<width$}  {:<8}  {}", few.embedding, few.pooling, shares.join("; "))?;
-        }
-        for curve in &self.curves {
-            write!(f, "{curve}")?;
-        }
-        for margin in &self.margins {
-            writeln!(f, "  {margin}")?;
-        }
-        for n in &self.not_run {
-            writeln!(f, "  {:<width$}  not run: {}", n.embedding, n.reason)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,44 +316,5 @@ mod tests {
         let few = Protocol { memory: 50 * 16, probe: false, ..Protocol::default() };
         let rows = evaluate(&[&pixels], &p, &few, &out).unwrap();
         assert_eq!((rows[0].train, rows[0].probe), (50, None));
-    }
-
-    #[test]
-    fn the_table_lists_everything() {
-        let row = Row {
-            embedding: "raw pixels".into(),
-            role: Role::Baseline,
-            pooling: "flat".into(),
-            components: 3072,
-            train: 50_000,
-            test: 10_000,
-            knn: 0.439,
-            probe: Some(0.401),
-            probe_deviation: Some(0.0012),
-            probe_seeds: vec![0.4, 0.401, 0.402],
-            learning_rate: Some(4e-4),
-            precision: 0.25,
-            average_precision: None,
-            few_label: Vec::new(),
-        };
-        let e = Evaluation {
-            source: "run".into(),
-            step: Some(100),
-            dataset: "cifar10".into(),
-            fingerprint: "00".into(),
-            classes: 10,
-            t: Some(10),
-            protocol: describe(&Protocol::default()),
-            rows: vec![row],
-            margins: Vec::new(),
-            not_run: vec![NotRun { embedding: "trained with labels".into(), reason: "--supervised".into() }],
-            curves: Vec::new(),
-        };
-        let text = e.to_string();
-        assert!(
-            text.contains("  raw pixels  flat        3072    50000   10000    43.90    40.10 ± 0.12   25.00       -\n"),
-            "{text}"
-        );
-        assert!(text.contains("not run: --supervised") && text.contains("t = 10"), "{text}");
     }
 }

@@ -13,26 +13,25 @@ const EPOCH: u32 = u32::MAX - 1;
 /// Seed of evaluation's noise, the same for every run, so that runs are compared under the same noise.
 const SEED: u64 = 1;
 
-/// gamma_t and s·sigma_t.
+/// s·sigma_t/gamma_t: the first layer of an encoder at time step t scales what it is given by gamma_t itself
+/// ([`crate::model::Weights::at`]).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InputNoise {
-    gamma: f32,
     amplitude: f32,
 }
 
 impl InputNoise {
-    /// At time step `t`, on latents in units of pixels: z' = s·z0 with the scale s of the PCA.
-    pub fn new(schedule: Schedule, t: u16, scale: f32) -> Self {
+    /// At time step `t`, on latents in units of pixels: z' = s·z0 with the scale s of the PCA. `None` where gamma is 0: nothing of the
+    /// picture is left.
+    pub fn new(schedule: Schedule, t: u16, scale: f32) -> Option<Self> {
         let (gamma, sigma) = (schedule.gamma(t.into()), schedule.sigma(t.into()));
-        InputNoise { gamma: gamma as f32, amplitude: (f64::from(scale) * sigma) as f32 }
+        (gamma > 0.0).then(|| InputNoise { amplitude: (f64::from(scale) * sigma / gamma) as f32 })
     }
 
-    /// z' -> gamma·z' + s·sigma·eps, in place; latents [N, K] of `picture`.
+    /// z' -> z' + s·sigma/gamma·eps, in place; latents [N, K] of `picture`.
     pub fn add(&self, picture: &[u8], latents: &mut [f32]) {
         let mut stream = Stream::new(SEED, Purpose::Latent, EPOCH, crc32(picture));
-        for z in latents {
-            *z = self.gamma * *z + self.amplitude * stream.gaussian();
-        }
+        latents.iter_mut().for_each(|z| *z += self.amplitude * stream.gaussian());
     }
 }
 
@@ -50,7 +49,7 @@ mod tests {
         let latents = vec![3.0f32; 40_000];
         let noised = |t, picture: &[u8]| {
             let mut z = latents.clone();
-            InputNoise::new(Schedule::Ddpm, t, 2.0).add(picture, &mut z);
+            InputNoise::new(Schedule::Ddpm, t, 2.0).unwrap().add(picture, &mut z);
             z
         };
         let z = noised(300, &[1, 2, 3]);
@@ -60,10 +59,12 @@ mod tests {
         let mean = z.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
         let deviation = (z.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt();
         let gamma2 = ldae_shared::noise::schedule::alpha_bar_ddpm(300);
+        let expected = 2.0 * ((1.0 - gamma2) / gamma2).sqrt();
         // Four standard errors of 40 000 samples.
-        assert!((mean - 3.0 * gamma2.sqrt()).abs() < 4.0 * 2.0 / n.sqrt(), "{mean}");
-        assert!((deviation - 2.0 * (1.0 - gamma2).sqrt()).abs() < 4.0 * 2.0 / (2.0 * n).sqrt(), "{deviation}");
+        assert!((mean - 3.0).abs() < 4.0 * expected / n.sqrt(), "{mean}");
+        assert!((deviation - expected).abs() < 4.0 * expected / (2.0 * n).sqrt(), "{deviation} {expected}");
         assert_eq!(noised(0, &[1]), latents);
+        assert_eq!(InputNoise::new(Schedule::Gamma2Linear, 1000, 1.0), None);
     }
 
     /// x_t = mean + s·V_Kᵀ(gamma·z0 + sigma·eps) as patches, in f64, through the plain network.
@@ -73,7 +74,8 @@ mod tests {
         let pca = weights.pca();
         let grid = PatchGrid::of(&weights.spec().encoder).unwrap();
         for (schedule, t) in [(Schedule::SigmaLinear, 400), (Schedule::Ddpm, 200)] {
-            let noise = InputNoise::new(schedule, t, pca.scale);
+            let noise = InputNoise::new(schedule, t, pca.scale).unwrap();
+            let weights = weights.clone().with_schedule(schedule);
             let encoder = RunEncoder::new("", &weights, t, &[Pooling::Mean]).unwrap().with_noise(noise);
             let (gamma, sigma) = (schedule.gamma(t.into()), schedule.sigma(t.into()));
             let picture = &pictures[0];

@@ -20,6 +20,7 @@ pub mod embedder;
 pub mod evaluation;
 pub mod features;
 pub mod few_label;
+pub mod fine_tune;
 pub mod input_noise;
 pub mod knn;
 mod linear;
@@ -33,6 +34,7 @@ pub mod standardise;
 pub mod subject;
 #[cfg(test)]
 mod testing;
+mod text;
 
 pub use features::Features;
 

@@ -1,6 +1,7 @@
 //! Synthetic features and models for the tests of this module.
 
 use super::Features;
+use crate::data::{Dataset, Split};
 use crate::model::init::busy_parameters;
 use crate::model::reference::{noise_pictures, tiny_spec};
 use crate::model::{ModelSpec, Weights, pca};
@@ -39,4 +40,15 @@ pub fn model(rank: u16) -> (Weights, Vec<Vec<u8>>) {
     let grid = PatchGrid::of(&encoder).unwrap();
     let pca = pca::fit(grid, rank.into(), pictures.len(), |i| &pictures[i], 300, 1).unwrap();
     (Weights::new(spec, busy_parameters(&spec, 3), &pca).unwrap(), pictures)
+}
+
+/// 128 labelled pictures of 8x8x3 and 64 to test: the class is which half is brighter.
+pub fn slopes() -> Dataset {
+    let split = |count: usize, seed: u64| {
+        let pictures = noise_pictures(8, 3, count, seed);
+        let half = |p: &[u8]| -> u32 { p.iter().map(|&b| u32::from(b)).sum() };
+        let labels = pictures.iter().map(|p| u16::from(half(&p[..96]) > half(&p[96..]))).collect();
+        Split::from_memory(pictures.concat(), 8, 3, Some(labels))
+    };
+    Dataset { test: Some(split(64, 2)), ..Dataset::of_pictures("slopes", split(128, 1)) }
 }

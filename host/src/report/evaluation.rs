@@ -44,6 +44,15 @@ fn evaluation_table(name: &str, value: &Value) -> String {
         rows.first().map(|v| format!("{} training and {} held-out pictures; ", text(v, "train"), text(v, "test")));
     let classes = value.get("classes").map(|c| format!("{} classes; ", scalar(c))).unwrap_or_default();
     out.push_str(&paragraph(&format!("{}{classes}{}", counts.unwrap_or_default(), text(value, "protocol"))));
+    if let Some(tuned) = value.get("fine_tuned") {
+        let percent = |key| share(tuned, key).unwrap_or_else(|| "-".into());
+        out.push_str(&paragraph(&format!(
+            "Fine-tuned with labels for {} epochs: {} %, the same from initial weights {} %.",
+            text(tuned, "epochs"),
+            percent("accuracy"),
+            percent("from_scratch")
+        )));
+    }
     for curve in value.get("curves").and_then(Value::as_array).into_iter().flatten() {
         out.push_str(&curve_figure(curve).unwrap_or_default());
     }

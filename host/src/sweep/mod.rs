@@ -14,6 +14,7 @@
 
 mod builtin;
 mod cell;
+mod claims;
 mod execute;
 mod figures;
 mod grid;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use builtin::{Budget, noise, ranks, road};
 pub use cell::{Cell, cells};
+pub use claims::Claim;
 pub use execute::{Pictures, Sweep, describe_limits, run};
 pub use grid::{Axis, Grid};
 pub use page::write;

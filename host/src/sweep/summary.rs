@@ -3,6 +3,7 @@
 //! The score that decides is the linear probe, or k-NN where no probe was trained; all scores of a cell are those of the
 //! run's own pooling, trained encoder and baselines alike.
 
+use super::claims::{Claim, claims};
 use super::result::{CellResult, Measured, Outcome};
 use super::statistic::{Difference, Statistic, Verdict, difference};
 use super::{Cell, execute::RAW_PIXELS};
@@ -86,6 +87,8 @@ pub struct Summary {
     pub settings: Vec<SettingSummary>,
     /// Index of the best setting.
     pub best: Option<usize>,
+    /// The paper's qualitative claims, where the sweep has the settings for them.
+    pub claims: Vec<Claim>,
     /// Cells that failed.
     pub failed: Vec<Failure>,
 }
@@ -127,6 +130,7 @@ pub fn summarise(name: &str, data: &str, protocol: &str, cells: &[Cell], results
         cells: cells.len(),
         measured: results.len() - failed.len(),
         missing: cells.len() - results.len(),
+        claims: claims(&settings),
         settings,
         best,
         failed,
@@ -237,6 +241,7 @@ impl Summary {
             "too few intervals to say whether the loss fell",
             settings(&|s| !s.seeds.is_empty() && s.loss_fell.is_none()),
         );
+        lines.extend(self.claims.iter().map(Claim::to_string));
         for f in &self.failed {
             let hint = f.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
             lines.push(format!("failed: {}: {}{hint}", f.cell, f.error));

@@ -196,6 +196,7 @@ fn statements_by_hand() {
         "below the best: rank 32 (-21.45, noise 2.00)",
         "does NOT beat its untrained encoder: rank 32",
         "loss did NOT fall: rank 32",
+        "claim: the rank curve has an inner maximum: within noise (rank 16 against the ends, closest rank 8: +0.50, noise 2.83)",
     ];
     assert_eq!(statements, expected);
     let table = text(&s);
