@@ -19,6 +19,7 @@ pub mod recipe;
 pub mod report;
 pub mod run_dir;
 pub mod runtime;
+pub mod sample;
 pub mod sweep;
 pub mod tokenizer;
 pub mod train;

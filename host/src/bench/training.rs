@@ -14,7 +14,7 @@ use crate::train::batch::Batches;
 use crate::train::checkpoint::to_device;
 use crate::train::objective::Objective;
 use crate::train::optimiser::{self, State, Update};
-use crate::train::step::mean_gradients;
+use crate::train::step::{Parts, mean_gradients};
 use crate::train::workers::Workers;
 use crate::train::{DEFAULT_BATCH, TrainOptions};
 use crate::{Error, Result, tokenizer};
@@ -91,6 +91,7 @@ pub struct Bench {
     threads: usize,
     batch: usize,
     shards: usize,
+    recompute: bool,
     state: State,
     decayed: Vec<bool>,
     steps: Vec<StepTime>,
@@ -118,11 +119,11 @@ impl Bench {
         let grid = PatchGrid::of(&e).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
         let pca = pca::fit(grid, e.rank.into(), split.len(), |i| split.image(i), PCA_PATCHES, o.seed)?;
         let threads = if is_cpu(&device) { threads } else { 1 };
-        let frame = Frame::new(spec, &device);
+        let frame = Frame::new(spec, &device).with_precision(o.precision);
         let workers = Workers::new(threads)?;
         let quiet = crate::cli::Output::silent();
         let tokenizer =
-            tokenizer::fit(config.recipe.tokenizer(), grid, e.rank.into(), &split, &pca, o.seed, (&workers, &quiet))?;
+            tokenizer::fit(config.recipe.tokenizer(), &e, &split, &pca, o.seed, (&workers, &device, &quiet))?;
         let (weight, t) = (o.residual_weight as f32, config.schedule.t_embed);
         Ok(Bench {
             state: State::new(to_device(&init_parameters(&spec, o.seed), &device)),
@@ -133,7 +134,8 @@ impl Bench {
             grid,
             threads,
             batch: o.batch,
-            shards: if is_cpu(&device) { o.shards } else { 1 },
+            shards: if is_cpu(&device) { o.shards } else { o.accumulate },
+            recompute: o.recompute,
             device,
             steps: Vec::new(),
             loss: f64::NAN,
@@ -155,20 +157,24 @@ impl Bench {
             let step = batches.step(self.state.step);
             let prepared = batches.seconds();
             let (objective, shards) = (&self.objective, self.shards);
+            let parts = Parts { count: shards, recompute: self.recompute };
             let shared = objective.shared(&self.workers, shards, &self.state, &batches, &step);
             let result =
-                mean_gradients(&self.workers, shards, step.samples.len(), &self.state.parameters, |range, leaves| {
+                mean_gradients(&self.workers, parts, step.samples.len(), &self.state.parameters, |range, leaves| {
                     objective.losses(leaves, &shared, &batches, &step, range)
                 });
             let computed = start.elapsed();
             let norm = optimiser::global_norm(&result.gradients, &self.workers);
             let update = Update { learning_rate: 1e-4, weight_decay: 0.05, clip: 1.0, average_decay: 0.9999 };
-            self.state.update(result.gradients, norm, &self.decayed, &update, &self.workers);
-            self.loss = f64::from(result.losses.iter().sum::<f32>()) / result.losses.len() as f64;
+            self.state.update(result.gradients, &norm, &self.decayed, &update, &self.workers);
+
             // A device that works behind our back has finished when a value of the last tensor has come back.
             if !is_cpu(&self.device) {
-                let _ = optimiser::global_norm(&self.state.average[self.state.average.len() - 1..], &self.workers);
+                let _ =
+                    optimiser::global_norm(&self.state.average[self.state.average.len() - 1..], &self.workers).read();
             }
+            let losses: Vec<f32> = result.losses.into_data().iter::<f32>().collect();
+            self.loss = f64::from(losses.iter().sum::<f32>()) / losses.len() as f64;
             let step = start.elapsed().as_secs_f64();
             let threads = self.threads as f64;
             let data = (batches.seconds() - prepared) / threads;

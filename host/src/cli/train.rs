@@ -4,6 +4,7 @@ use super::{Outcome, Output};
 use crate::data::{self, Dataset};
 use crate::run_dir::RunDir;
 use crate::train::ranks::Ranks;
+use crate::train::replicas::Replicas;
 use crate::train::{self, Job, Mode, Plan, TrainConfig, TrainOptions, TrainSummary};
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ pub struct Args {
     /// TOML file with any of these options; the command line has precedence
     #[arg(long)]
     config: Option<PathBuf>,
-    /// auto (a GPU if there is one), cpu, cuda or cuda:INDEX
+    /// auto (a GPU if there is one), cpu, cuda or cuda:INDEX; several GPUs as cuda:0,1
     #[arg(long, default_value = "auto")]
     device: String,
     /// Go on with the run in --out (without --data: with its own settings)
@@ -59,7 +60,14 @@ fn train(args: Args, ranks: &dyn Ranks, out: &Output) -> Result<Outcome> {
         (_, true) => Mode::Overwrite,
         _ => Mode::Fresh,
     };
-    let device = train::device::choose_for(&args.device, ranks.rank())?;
+    let devices = match args.device.contains(',') {
+        true => train::device::choose_all(&args.device)?,
+        false => vec![train::device::choose_for(&args.device, ranks.rank())?],
+    };
+    if devices.len() > 1 && ranks.count() > 1 {
+        return Err(Error::new("several processes take one device each, not a list")
+            .hint("with mpirun leave --device out, or pass --device cuda"));
+    }
     let options = match &args.config {
         Some(path) => args.options.or(TrainOptions::from_file(path)?),
         None => args.options,
@@ -69,15 +77,23 @@ fn train(args: Args, ranks: &dyn Ranks, out: &Output) -> Result<Outcome> {
         _ => resolve(&options, out)?,
     };
     if args.dry_run {
-        let parallel = if train::device::is_cpu(&device) { rayon::current_num_threads() } else { 1 };
+        let parallel = if train::device::is_cpu(&devices[0]) { rayon::current_num_threads() } else { 1 };
         let plan = Plan::new(&config, parallel)?;
         out.facts(&plan, &plan);
         return Ok(Outcome::Passed);
     }
     let dir = args.out.ok_or_else(|| Error::new("no run directory given").hint("pass --out DIR"))?;
     let run = RunDir::new(dir);
-    let job = Job { config: &config, dataset: &dataset, run: &run, mode, device: &device, ranks };
-    let summary = train::run(&job, out)?;
+    let summary = match devices.as_slice() {
+        [device] => train::run(&Job { config: &config, dataset: &dataset, run: &run, mode, device, ranks }, out)?,
+        _ => {
+            let quiet = Output::silent();
+            Replicas::new(devices).run(|replica| {
+                let (device, out) = (replica.device(), if replica.leads() { out } else { &quiet });
+                train::run(&Job { config: &config, dataset: &dataset, run: &run, mode, device, ranks: replica }, out)
+            })?
+        }
+    };
     if ranks.leads() {
         out.facts(&summary, text(&summary));
     }

@@ -21,6 +21,7 @@ pub mod evaluation;
 pub mod features;
 pub mod few_label;
 pub mod fine_tune;
+pub mod frechet;
 pub mod input_noise;
 pub mod knn;
 mod linear;

@@ -4,8 +4,8 @@
 //! Activations are [B, N, W] f32; linear layers run as one [B·N, W] product. Everything is generic over the device and
 //! takes gradients when its tensors do.
 
-use super::{NORM_EPSILON, fused, is_cpu};
-use burn::tensor::{Tensor, activation, module};
+use super::{NORM_EPSILON, Precision, fused, is_cpu};
+use burn::tensor::{FloatDType, Tensor, activation, module};
 
 /// Weight `[in, out]` and bias `[out]`.
 #[derive(Clone, Debug)]
@@ -14,12 +14,37 @@ pub struct Linear {
     pub weight: Tensor<2>,
     /// `[out]`.
     pub bias: Tensor<1>,
+    /// Of the product.
+    pub precision: Precision,
+}
+
+/// Rounds the factors of a product as `precision` says.
+fn rounded<const D: usize>(x: Tensor<D>, precision: Precision) -> Tensor<D> {
+    match precision {
+        Precision::F32 => x,
+        Precision::Bf16 => x.cast(FloatDType::BF16),
+    }
+}
+
+/// A product back in f32.
+fn widened<const D: usize>(x: Tensor<D>, precision: Precision) -> Tensor<D> {
+    match precision {
+        Precision::F32 => x,
+        Precision::Bf16 => x.cast(FloatDType::F32),
+    }
 }
 
 impl Linear {
     /// x [R, in] → [R, out].
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        module::linear(x, self.weight.clone(), Some(self.bias.clone()))
+        match self.precision {
+            Precision::F32 => module::linear(x, self.weight.clone(), Some(self.bias.clone())),
+            half => {
+                let product = module::linear(rounded(x, half), rounded(self.weight.clone(), half), None);
+                let output = self.bias.dims()[0];
+                widened(product, half) + self.bias.clone().reshape([1, output])
+            }
+        }
     }
 
     /// x [B, N, in] → [B, N, out].
@@ -32,7 +57,8 @@ impl Linear {
 
     /// Columns `start..start + count` as a layer of their own (gradients flow back into the whole).
     fn columns(&self, start: usize, count: usize) -> Linear {
-        Linear { weight: self.weight.clone().narrow(1, start, count), bias: self.bias.clone().narrow(0, start, count) }
+        let bias = self.bias.clone().narrow(0, start, count);
+        Linear { weight: self.weight.clone().narrow(1, start, count), bias, precision: self.precision }
     }
 }
 
@@ -82,7 +108,11 @@ impl Block {
     /// x [B, N, W]; `condition` is silu(c) [B, Wc].
     pub fn forward(&self, x: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
         let modulation = self.modulation.forward(condition); // [B, 6W]
-        if is_cpu(&x.device()) { fused::dit_block(x, modulation, self) } else { self.composed(x, modulation) }
+        if is_cpu(&x.device()) && self.qkv.precision == Precision::F32 {
+            fused::dit_block(x, modulation, self)
+        } else {
+            self.composed(x, modulation)
+        }
     }
 
     /// The definition, in Burn operations; modulation [B, 6W].
@@ -106,8 +136,12 @@ impl Block {
         let heads =
             |i: usize| self.qkv.columns(i * w, w).forward(x.clone()).reshape([b, n, self.heads, head]).swap_dims(1, 2);
         let query = heads(0).mul_scalar(1.0 / (head as f64).sqrt());
-        let scores = activation::softmax(query.matmul(heads(1).swap_dims(2, 3)), 3);
-        let mixed = scores.matmul(heads(2)).swap_dims(1, 2).reshape([b * n, w]);
+        let product = |a: Tensor<4>, b: Tensor<4>| {
+            let precision = self.qkv.precision;
+            widened(rounded(a, precision).matmul(rounded(b, precision)), precision)
+        };
+        let scores = activation::softmax(product(query, heads(1).swap_dims(2, 3)), 3);
+        let mixed = product(scores, heads(2)).swap_dims(1, 2).reshape([b * n, w]);
         self.proj.forward(mixed).reshape([b, n, w])
     }
 }

@@ -6,7 +6,7 @@
 use super::block::{Block, Linear, layer_norm, modulate, silu};
 use super::layout::{Parameter, layout};
 use super::positions::{positions, time_features};
-use super::{Feed, Head, ModelSpec, TIME_FEATURES};
+use super::{Feed, Head, ModelSpec, Precision, TIME_FEATURES};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ pub struct Frame {
     encoder_positions: Tensor<3>,
     /// [1, N, Wd].
     decoder_positions: Tensor<3>,
+    precision: Precision,
 }
 
 impl Frame {
@@ -37,7 +38,14 @@ impl Frame {
             encoder_positions: table(spec.encoder.width.into()),
             decoder_positions: table(spec.decoder_width),
             spec,
+            precision: Precision::F32,
         }
+    }
+
+    /// The same with blocks whose products are of another precision.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Frame { precision, ..self }
     }
 
     /// Shape of the model.
@@ -60,14 +68,15 @@ impl Frame {
         let linear = |name: &str| {
             let place = self.index[&format!("{name}.weight")];
             let shape = &self.layout[place].shape;
-            Linear {
-                weight: parameters[place].clone().reshape([shape[0], shape[1]]),
-                bias: vector(&format!("{name}.bias")),
-            }
+            let weight = parameters[place].clone().reshape([shape[0], shape[1]]);
+            Linear { weight, bias: vector(&format!("{name}.bias")), precision: Precision::F32 }
         };
         let time = |name: &str| Time { fc1: linear(&format!("{name}.fc1")), fc2: linear(&format!("{name}.fc2")) };
         let blocks = |half: &str, depth: usize, heads: usize| -> Vec<Block> {
-            let part = |i: usize, part: &str| linear(&format!("{half}.blocks.{i}.{part}"));
+            let part = |i: usize, part: &str| Linear {
+                precision: self.precision,
+                ..linear(&format!("{half}.blocks.{i}.{part}"))
+            };
             (0..depth)
                 .map(|i| Block {
                     modulation: part(i, "modulation"),

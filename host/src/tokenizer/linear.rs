@@ -13,7 +13,7 @@ use crate::model::init::xavier;
 use crate::model::pca::PatchPca;
 use crate::train::checkpoint::{read_tensor, to_device};
 use crate::train::optimiser::{self, State, Update};
-use crate::train::step::mean_gradients;
+use crate::train::step::{Parts, mean_gradients};
 use crate::train::workers::Workers;
 use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::noise::{Purpose, Stream};
@@ -98,16 +98,22 @@ impl LinearTokenizer {
         let bar = out.progress("tokenizer", STEPS);
         while state.step < STEPS {
             let first = state.step as usize * BATCH;
-            let result = mean_gradients(workers, SHARDS, BATCH, &state.parameters, |range, leaves| {
-                let samples = first + range.start..first + range.end;
-                let patches = patches(grid, split, pca, samples.clone(), seed);
-                let x = Tensor::<2>::from_data(TensorData::new(patches, [samples.len(), p]), &device);
-                losses(leaves, x, rank, variational.then_some((seed, first + range.start)))
-            });
+            let result = mean_gradients(
+                workers,
+                Parts { count: SHARDS, recompute: false },
+                BATCH,
+                &state.parameters,
+                |range, leaves| {
+                    let samples = first + range.start..first + range.end;
+                    let patches = patches(grid, split, pca, samples.clone(), seed);
+                    let x = Tensor::<2>::from_data(TensorData::new(patches, [samples.len(), p]), &device);
+                    losses(leaves, x, rank, variational.then_some((seed, first + range.start)))
+                },
+            );
             let norm = optimiser::global_norm(&result.gradients, workers);
             let rate = optimiser::learning_rate(LEARNING_RATE, state.step, STEPS / 20, STEPS);
             let update = Update { learning_rate: rate, weight_decay: 0.0, clip: 0.0, average_decay: 0.99 };
-            state.update(result.gradients, norm, &decayed, &update, workers);
+            state.update(result.gradients, &norm, &decayed, &update, workers);
             bar.inc(1);
         }
         bar.finish_and_clear();

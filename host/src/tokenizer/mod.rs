@@ -1,11 +1,17 @@
 //! Tokenizers: from pictures to latents of K values a token, and back (METHOD.md section 2).
 //!
 //! A tokenizer is trained before the network and does not change while that trains. Per patch it is an affine map
-//! ([`linear`]): PCA, pixels (PCA of full rank), a linear autoencoder or variational autoencoder.
+//! ([`linear`]): PCA, pixels (PCA of full rank), a linear autoencoder or variational autoencoder. [`conv`] is a convolutional
+//! autoencoder over whole pictures, with and without perceptual and adversarial terms. [`psnr`] says how well one gives pictures
+//! back.
 
+pub mod conv;
+mod fidelity;
 pub mod linear;
 mod space;
 
+pub use conv::ConvTokenizer;
+pub use fidelity::psnr;
 pub use linear::LinearTokenizer;
 pub use space::LatentSpace;
 
@@ -18,6 +24,7 @@ use crate::train::workers::Workers;
 use crate::{Error, Result};
 use burn::tensor::Device;
 use ldae_shared::patch::PatchGrid;
+use ldae_shared::spec::EncoderSpec;
 
 /// The tokenizer of a run.
 #[derive(Clone, Debug)]
@@ -26,30 +33,45 @@ pub enum Tokenizer {
     Pca(LinearTokenizer),
     /// Another affine map of a patch.
     Linear(LinearTokenizer),
+    /// A convolutional autoencoder.
+    Conv(Box<ConvTokenizer>),
 }
 
-/// Fits or trains a tokenizer on the training pictures; `pca` is that of the same patches at the same rank.
+/// The kind of a convolutional tokenizer.
+fn conv_kind(kind: TokenizerKind) -> Option<conv::Kind> {
+    match kind {
+        TokenizerKind::ConvVae => Some(conv::Kind::ConvVae),
+        TokenizerKind::Vqgan => Some(conv::Kind::Vqgan),
+        TokenizerKind::VqganNoPerceptual => Some(conv::Kind::VqganNoPerceptual),
+        TokenizerKind::PatchPca | TokenizerKind::Pixel | TokenizerKind::PatchAe | TokenizerKind::PatchVae => None,
+    }
+}
+
+/// Fits or trains a tokenizer for encoders of `spec` on the training pictures; `pca` is that of their patches.
 ///
 /// # Errors
-/// The device does not hand over its values.
+/// The tokenizer cannot be built for these patches, its training diverged, or the device does not hand over its values.
 pub fn fit(
     kind: TokenizerKind,
-    grid: PatchGrid,
-    rank: usize,
+    spec: &EncoderSpec,
     split: &Split,
     pca: &PatchPca,
     seed: u64,
-    (workers, out): (&Workers, &Output),
+    (workers, device, out): (&Workers, &Device, &Output),
 ) -> Result<Tokenizer> {
-    let linear = |variational| LinearTokenizer::train(variational, grid, rank, split, pca, seed, (workers, out));
-    match kind {
-        TokenizerKind::PatchPca | TokenizerKind::Pixel => Ok(Tokenizer::Pca(LinearTokenizer::of_pca(pca, rank))),
-        TokenizerKind::PatchAe => Ok(Tokenizer::Linear(linear(false)?)),
-        TokenizerKind::PatchVae => Ok(Tokenizer::Linear(linear(true)?)),
-        TokenizerKind::ConvVae | TokenizerKind::Vqgan | TokenizerKind::VqganNoPerceptual => {
-            Err(Error::new("convolutional tokenizers are not wired yet"))
-        }
+    let rank = spec.rank.into();
+    if let Some(kind) = conv_kind(kind) {
+        let mut settings = conv::Settings::new(kind, spec);
+        settings.training.seed = seed;
+        let (tokenizer, _) = ConvTokenizer::train(&settings, split, workers, device, out)?;
+        return Ok(Tokenizer::Conv(Box::new(tokenizer)));
     }
+    if matches!(kind, TokenizerKind::PatchPca | TokenizerKind::Pixel) {
+        return Ok(Tokenizer::Pca(LinearTokenizer::of_pca(pca, rank)));
+    }
+    let grid = PatchGrid::of(spec).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
+    let variational = kind == TokenizerKind::PatchVae;
+    LinearTokenizer::train(variational, grid, rank, split, pca, seed, (workers, out)).map(Tokenizer::Linear)
 }
 
 impl Tokenizer {
@@ -57,16 +79,7 @@ impl Tokenizer {
     pub fn on(&self, device: &Device) -> LatentSpace {
         match self {
             Tokenizer::Pca(linear) | Tokenizer::Linear(linear) => LatentSpace::linear(linear, device),
-        }
-    }
-
-    /// The affine map of a patch that it is.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn linear(&self) -> Result<&LinearTokenizer> {
-        match self {
-            Tokenizer::Pca(linear) | Tokenizer::Linear(linear) => Ok(linear),
+            Tokenizer::Conv(conv) => LatentSpace::Conv(Box::new(conv.to_device(device))),
         }
     }
 
@@ -75,27 +88,49 @@ impl Tokenizer {
         match self {
             Tokenizer::Pca(_) => Vec::new(),
             Tokenizer::Linear(linear) => linear.tensors(),
+            Tokenizer::Conv(conv) => conv.tensors(),
         }
     }
 
     /// Names and shapes of [`Tokenizer::tensors`].
-    pub fn shapes(kind: TokenizerKind, rank: usize, p: usize) -> Vec<(String, Vec<usize>)> {
+    pub fn shapes(kind: TokenizerKind, spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> {
+        if let Some(kind) = conv_kind(kind) {
+            return ConvTokenizer::shapes(&conv::Settings::new(kind, spec));
+        }
         match kind {
-            TokenizerKind::PatchAe | TokenizerKind::PatchVae => {
-                linear::TENSORS.into_iter().map(str::to_owned).zip(LinearTokenizer::shapes(rank, p)).collect()
-            }
+            TokenizerKind::PatchAe | TokenizerKind::PatchVae => linear::TENSORS
+                .into_iter()
+                .map(str::to_owned)
+                .zip(LinearTokenizer::shapes(spec.rank.into(), spec.patch_values() as usize))
+                .collect(),
             _ => Vec::new(),
         }
     }
 
-    /// The tokenizer of a checkpoint; `tensor` gives the values of each of [`Tokenizer::shapes`].
-    pub fn from_tensors(kind: TokenizerKind, rank: usize, pca: &PatchPca, tensor: &dyn Fn(&str) -> Vec<f32>) -> Self {
-        match kind {
-            TokenizerKind::PatchAe | TokenizerKind::PatchVae => {
-                let [encode, decode, scale] = linear::TENSORS.map(tensor);
-                Tokenizer::Linear(LinearTokenizer { mean: pca.mean.clone(), encode, decode, scale: scale[0] })
-            }
-            _ => Tokenizer::Pca(LinearTokenizer::of_pca(pca, rank)),
+    /// The tokenizer of a checkpoint, from the tensors of [`Tokenizer::shapes`] in their order.
+    ///
+    /// # Errors
+    /// They are not those of this kind.
+    pub fn from_tensors(
+        kind: TokenizerKind,
+        spec: &EncoderSpec,
+        pca: &PatchPca,
+        tensors: Vec<NamedTensor>,
+    ) -> Result<Self> {
+        if let Some(kind) = conv_kind(kind) {
+            let settings = conv::Settings::new(kind, spec);
+            let conv = ConvTokenizer::from_tensors(&settings, &tensors, &Device::flex())?;
+            return Ok(Tokenizer::Conv(Box::new(conv)));
+        }
+        match <[NamedTensor; 3]>::try_from(tensors) {
+            Ok([encode, decode, scale]) if !scale.values.is_empty() => Ok(Tokenizer::Linear(LinearTokenizer {
+                mean: pca.mean.clone(),
+                encode: encode.values,
+                decode: decode.values,
+                scale: scale.values[0],
+            })),
+            Err(none) if none.is_empty() => Ok(Tokenizer::Pca(LinearTokenizer::of_pca(pca, spec.rank.into()))),
+            _ => Err(Error::new("the checkpoint's tokenizer is not the one that its recipe names")),
         }
     }
 }

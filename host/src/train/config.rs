@@ -2,7 +2,7 @@
 
 use crate::data::{Augment, Dataset, LoadOptions};
 use crate::error::{Context, Result};
-use crate::model::ModelSpec;
+use crate::model::{ModelSpec, Precision};
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::{Error, atomic};
@@ -87,6 +87,12 @@ pub struct OptimiserConfig {
     pub batch: usize,
     /// Parts a batch is cut into on a CPU; they run on the cores in parallel.
     pub shards: usize,
+    /// Parts a batch is cut into on a GPU; they run one after the other, so that large batches fit.
+    pub accumulate: usize,
+    /// Whether activations that are cheap to compute are computed again for the gradients instead of kept.
+    pub recompute: bool,
+    /// Of the products in the blocks.
+    pub precision: Precision,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Steps of linear warm-up.

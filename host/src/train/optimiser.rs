@@ -6,7 +6,7 @@
 use super::adamw::{self, Factors};
 use super::workers::Workers;
 use crate::model::is_cpu;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 /// First-moment decay.
 const BETA1: f64 = 0.9;
@@ -50,19 +50,18 @@ impl State {
         State { first: zeros.clone(), second: zeros, average: parameters.clone(), parameters, step: 0 }
     }
 
-    /// One step. `norm` is the global norm of `gradients`; `decayed` says which tensors decay. On the CPU the workers share
+    /// One step. `norm` is the global norm of `gradients` ([`global_norm`]); `decayed` says which tensors decay. On the CPU the workers share
     /// the tensors.
     pub fn update(
         &mut self,
         gradients: Vec<Tensor<1>>,
-        norm: f64,
+        norm: &Norm,
         decayed: &[bool],
         update: &Update,
         workers: &Workers,
     ) {
         self.step += 1;
         let step = self.step as f64;
-        let shrink = if update.clip > 0.0 && norm > update.clip { update.clip / norm } else { 1.0 };
         // m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + e), the corrections folded into two scalars.
         let rate = update.learning_rate / (1.0 - BETA1.powf(step));
         let second_correction = 1.0 / (1.0 - BETA2.powf(step));
@@ -72,7 +71,10 @@ impl State {
             if decayed[i] { 1.0 - update.learning_rate * update.weight_decay } else { 1.0 }
         };
         let device = self.parameters.first().map(Tensor::device).unwrap_or_default();
-        if is_cpu(&device) {
+        if let Norm::Known(norm) = norm
+            && is_cpu(&device)
+        {
+            let shrink = if update.clip > 0.0 && *norm > update.clip { update.clip / norm } else { 1.0 };
             return adamw::update(self, gradients, &device, workers, |i| Factors {
                 shrink: shrink as f32,
                 first: [BETA1 as f32, (1.0 - BETA1) as f32],
@@ -84,8 +86,10 @@ impl State {
                 average: [decay as f32, (1.0 - decay) as f32],
             });
         }
+        let shrink =
+            (update.clip > 0.0).then(|| norm.tensor(&device).clamp_min(update.clip).recip().mul_scalar(update.clip));
         for (i, gradient) in gradients.into_iter().enumerate() {
-            let gradient = gradient.mul_scalar(shrink);
+            let gradient = shrink.iter().fold(gradient, |gradient, shrink| gradient * shrink.clone());
             self.first[i] = self.first[i].clone().mul_scalar(BETA1) + gradient.clone().mul_scalar(1.0 - BETA1);
             self.second[i] = self.second[i].clone().mul_scalar(BETA2) + gradient.square().mul_scalar(1.0 - BETA2);
             let divisor = self.second[i].clone().mul_scalar(second_correction).sqrt().add_scalar(EPSILON);
@@ -98,13 +102,39 @@ impl State {
     }
 }
 
-/// Global norm over all tensors; one read from the device.
-pub fn global_norm(gradients: &[Tensor<1>], workers: &Workers) -> f64 {
+/// Global norm of a gradient.
+#[derive(Clone, Debug)]
+pub enum Norm {
+    /// Computed on the CPU.
+    Known(f64),
+    /// On a device that nobody waits for, `[1]`.
+    OnDevice(Box<Tensor<1>>),
+}
+
+impl Norm {
+    /// The number; waits for the device.
+    pub fn read(&self) -> f64 {
+        match self {
+            Norm::Known(norm) => *norm,
+            Norm::OnDevice(norm) => Tensor::clone(norm).into_data().iter::<f32>().map(f64::from).sum(),
+        }
+    }
+
+    fn tensor(&self, device: &Device) -> Tensor<1> {
+        match self {
+            Norm::Known(norm) => Tensor::from_data([*norm as f32], device),
+            Norm::OnDevice(norm) => Tensor::clone(norm),
+        }
+    }
+}
+
+/// Global norm over all tensors.
+pub fn global_norm(gradients: &[Tensor<1>], workers: &Workers) -> Norm {
     if gradients.first().is_some_and(|g| is_cpu(&g.device())) {
-        return adamw::sum_of_squares(gradients, workers).sqrt();
+        return Norm::Known(adamw::sum_of_squares(gradients, workers).sqrt());
     }
     let squares: Vec<Tensor<1>> = gradients.iter().map(|g| g.clone().square().sum()).collect();
-    Tensor::cat(squares, 0).into_data().iter::<f32>().map(f64::from).sum::<f64>().sqrt()
+    Norm::OnDevice(Box::new(Tensor::cat(squares, 0).sum().sqrt()))
 }
 
 /// Linear warm-up over `warmup` steps, then half a cosine to zero at `total`. `step` counts from 0.
@@ -119,7 +149,7 @@ pub fn learning_rate(peak: f64, step: u64, warmup: u64, total: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::TensorData;
 
     fn tensor(values: &[f32]) -> Tensor<1> {
         Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &Device::flex())
@@ -145,10 +175,10 @@ mod tests {
             let tensors: Vec<_> = gradient.iter().map(|g| tensor(g)).collect();
             let norm = global_norm(&tensors, &workers);
             let exact: f64 = gradient.iter().flatten().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-            assert!((norm / exact - 1.0).abs() < 1e-6);
+            assert!((norm.read() / exact - 1.0).abs() < 1e-6);
             state.update(
                 tensors,
-                norm,
+                &norm,
                 &[true, false],
                 &Update { learning_rate: rate, weight_decay: decay, clip, average_decay: 0.99 },
                 &workers,

@@ -4,6 +4,7 @@ use super::config::*;
 use crate::Error;
 use crate::data::{Augment, Dataset};
 use crate::error::{Context, Result};
+use crate::model::Precision;
 use crate::recipe::{self, Method, Recipe, Schedule, TokenizerKind};
 use ldae_shared::spec::{self, EncoderSpec, Pooling};
 use serde::Deserialize;
@@ -126,12 +127,21 @@ pub struct TrainOptions {
     /// Seed of everything random [default: 1]
     #[arg(long, help_heading = "Optimisation")]
     pub seed: Option<u64>,
-    /// Augmentation of training pictures [default: flip]
+    /// Augmentation of training pictures [default: flip; moco-v3: crop-colour]
     #[arg(long, help_heading = "Optimisation")]
     pub augment: Option<Augment>,
     /// Parts a batch is cut into for the cores of a CPU [default: at least 8, of at most 1024 tokens]
     #[arg(long, help_heading = "Optimisation")]
     pub shards: Option<usize>,
+    /// Parts a batch is cut into on a GPU, one after the other, for batches that do not fit [default: 1]
+    #[arg(long, help_heading = "Optimisation")]
+    pub accumulate: Option<usize>,
+    /// Gradient checkpointing: compute cheap activations twice instead of keeping them
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", help_heading = "Optimisation")]
+    pub recompute: Option<bool>,
+    /// Of the blocks' products; all else is f32 [default: f32]
+    #[arg(long, help_heading = "Optimisation")]
+    pub precision: Option<Precision>,
     /// Patches the PCA is fitted on [default: 100000]
     #[arg(long, help_heading = "Optimisation")]
     pub pca_patches: Option<usize>,
@@ -186,7 +196,7 @@ impl TrainOptions {
     pub fn or(self, under: TrainOptions) -> TrainOptions {
         prefer!(self, under; data preset recipe tokenizer sigma image channels patch rank width depth heads mlp_ratio pooling decoder_depth
             decoder_width decoder_heads epochs steps batch lr warmup weight_decay ema clip residual_weight seed augment
-            shards pca_patches limit upscale max_bad log_every checkpoint_every knn_every knn_train knn_test t_embed)
+            shards accumulate recompute precision pca_patches limit upscale max_bad log_every checkpoint_every knn_every knn_train knn_test t_embed)
     }
 
     /// The recipe with the parts that are chosen one by one.
@@ -324,8 +334,8 @@ impl TrainOptions {
         let tokens = e.tokens().max(1) as usize;
         let part = (ROWS_PER_PART / tokens).max(1);
         let shards = batch.div_ceil(part).max(MIN_PARTS.min(batch / MIN_PART));
-        let average_decay =
-            if matches!(recipe.method, Method::Contrastive(_)) { MOMENTUM_ENCODER } else { AVERAGE_DECAY };
+        let contrastive = matches!(recipe.method, Method::Contrastive(_));
+        let average_decay = if contrastive { MOMENTUM_ENCODER } else { AVERAGE_DECAY };
         let weight_decay = if recipe.denoise().is_some() { 0.0 } else { YARDSTICK_WEIGHT_DECAY };
         let mut config = TrainConfig {
             format: CONFIG_FORMAT,
@@ -335,7 +345,7 @@ impl TrainOptions {
                 limit: self.limit,
                 upscale: self.upscale.unwrap_or(false),
                 max_bad: self.max_bad.unwrap_or(crate::data::LoadOptions::default().max_bad),
-                augment: self.augment.unwrap_or_default(),
+                augment: self.augment.unwrap_or(if contrastive { Augment::CropColour } else { Augment::default() }),
                 pictures,
                 fingerprint: dataset.fingerprint.clone(),
             },
@@ -359,6 +369,9 @@ impl TrainOptions {
                 steps,
                 batch,
                 shards: self.shards.unwrap_or(shards).clamp(1, batch),
+                accumulate: self.accumulate.unwrap_or(1).clamp(1, batch),
+                recompute: self.recompute.unwrap_or(false),
+                precision: self.precision.unwrap_or_default(),
                 learning_rate,
                 warmup: self.warmup.unwrap_or((steps as f64 * WARMUP_SHARE).round() as u64),
                 weight_decay: self.weight_decay.unwrap_or(weight_decay),

@@ -4,6 +4,9 @@
 //! what one process would, but for the order in which floats are added. Feature `mpi` has `Mpi`; without it a program
 //! is [`Alone`].
 
+use super::checkpoint::read_tensor;
+use crate::Result;
+use burn::tensor::{Tensor, TensorData};
 use std::ops::Range;
 
 /// The processes of a run.
@@ -16,6 +19,14 @@ pub trait Ranks {
 
     /// Replaces `values` by their sum over all processes.
     fn add(&self, values: &mut [f32]);
+
+    /// Sum over the processes of `share`·gradients: the mean over the batch, of which each has the mean over its part.
+    ///
+    /// # Errors
+    /// The device does not hand over its values.
+    fn add_gradients(&self, gradients: Vec<Tensor<1>>, share: f32) -> Result<Vec<Tensor<1>>> {
+        through_memory(self, gradients, share)
+    }
 
     /// The values of all processes, in the order of ranks.
     fn gather(&self, values: &[f32]) -> Vec<f32>;
@@ -32,6 +43,30 @@ pub trait Ranks {
     fn part(&self, count: usize) -> Range<usize> {
         count * self.rank() / self.count()..count * (self.rank() + 1) / self.count()
     }
+}
+
+/// [`Ranks::add_gradients`] by [`Ranks::add`], on the CPU.
+pub(super) fn through_memory<R: Ranks + ?Sized>(
+    ranks: &R,
+    gradients: Vec<Tensor<1>>,
+    share: f32,
+) -> Result<Vec<Tensor<1>>> {
+    let device = gradients.first().map(Tensor::device).unwrap_or_default();
+    let mut flat = Vec::new();
+    let mut lengths = Vec::with_capacity(gradients.len());
+    for gradient in &gradients {
+        let values = read_tensor(gradient)?;
+        lengths.push(values.len());
+        flat.extend(values.into_iter().map(|g| g * share));
+    }
+    ranks.add(&mut flat);
+    let mut rest = flat.as_slice();
+    let cut = |length: usize| {
+        let (values, behind) = rest.split_at(length);
+        rest = behind;
+        Tensor::from_data(TensorData::new(values.to_vec(), [length]), &device)
+    };
+    Ok(lengths.into_iter().map(cut).collect())
 }
 
 /// One process.

@@ -1,20 +1,21 @@
 //! The training loop.
 
 use super::batch::{Batches, Step};
-use super::checkpoint::{Best, CHECKPOINT_FORMAT, Checkpoint, Header, to_device};
+use super::checkpoint::{self, Best, CHECKPOINT_FORMAT, Checkpoint, Header, to_device};
 use super::config::TrainConfig;
 use super::log::Log;
 use super::metrics::{Interval, Line, Metrics, ProbeLine};
 use super::monitor::{Health, Monitor};
 use super::objective::Objective;
-use super::optimiser::{self, State, Update};
+use super::optimiser::{self, Norm, State, Update};
 use super::ranks::Ranks;
-use super::step::{Gradients, mean_gradients};
+use super::step::{Gradients, Parts, mean_gradients};
 use super::workers::Workers;
 use super::{Mode, directory};
 use crate::cli::Output;
 use crate::data::Dataset;
 use crate::model::init::init_parameters;
+use crate::model::is_cpu;
 use crate::model::layout::Group;
 use crate::model::net::Frame;
 use crate::model::pca::{self, PatchPca};
@@ -81,6 +82,13 @@ struct Record {
     log: Log,
 }
 
+/// What a step left on the device.
+struct Unread {
+    step: Step,
+    losses: Tensor<1>,
+    norm: Norm,
+}
+
 /// A run to train.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
@@ -131,12 +139,13 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
         PatchGrid::of(&spec.encoder).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
     let split = &dataset.train;
     let o = &config.optimiser;
-    let frame = Frame::new(spec, device);
-    let workers = Workers::all_cores()?;
+    let frame = Frame::new(spec, device).with_precision(o.precision);
+    // A GPU takes the parts of a batch one after the other, from one thread.
+    let workers = if is_cpu(device) { Workers::all_cores()? } else { Workers::new(1)? };
     let (pca, tokenizer, state, best, valid) = match resumed {
         Some(checkpoint) => (
             checkpoint.pca(),
-            checkpoint.tokenizer(),
+            checkpoint.tokenizer()?,
             checkpoint.state(device),
             checkpoint.header.best.clone(),
             checkpoint.header.metrics_bytes,
@@ -144,8 +153,8 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
         None => {
             let rank = spec.encoder.rank.into();
             let pca = pca::fit(grid, rank, split.len(), |i| split.image(i), o.pca_patches, o.seed)?;
-            let tokenizer =
-                tokenizer::fit(config.recipe.tokenizer(), grid, rank, split, &pca, o.seed, (&workers, out))?;
+            let with = (&workers, device, out);
+            let tokenizer = tokenizer::fit(config.recipe.tokenizer(), &spec.encoder, split, &pca, o.seed, with)?;
             (pca, tokenizer, State::new(to_device(&init_parameters(&spec, o.seed), device)), None, 0)
         }
     };
@@ -153,7 +162,7 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
     let t = config.schedule.t_embed;
     let objective = Objective::new(&config.recipe, frame, space, o.residual_weight as f32, t, device);
     let layout = objective.frame().layout();
-    let shards = if super::device::is_cpu(device) { o.shards } else { 1 };
+    let shards = if is_cpu(device) { o.shards } else { o.accumulate };
     let batches = Batches::new(split, grid, spec.encoder.rank.into(), o.batch, config.data.augment, o.seed);
     let mut trainer = Trainer {
         config,
@@ -252,6 +261,7 @@ impl Trainer<'_> {
         bar.set_position(self.state.step * o.batch as u64);
         bar.reset_eta();
         let mut interval = Interval::default();
+        let mut unread: Vec<Unread> = Vec::new();
         if self.state.step == 0 {
             // The untrained encoder, where every curve starts.
             self.check_health()?;
@@ -259,18 +269,20 @@ impl Trainer<'_> {
         let mut since = (Instant::now(), self.state.step);
         while self.state.step < o.steps.min(stop) {
             let step = self.batches.step(self.state.step);
-            let result = self.gradients(&step);
+            let result = self.gradients(&step)?;
             let norm = optimiser::global_norm(&result.gradients, self.workers);
-            self.check_finite(&result.losses, norm)?;
-            let time_steps = self.objective.time_steps(&self.batches, step.epoch, &step.samples);
-            interval.add(&result.losses, time_steps.as_deref(), norm);
             let learning_rate = optimiser::learning_rate(o.learning_rate, self.state.step, o.warmup, o.steps);
             let update =
                 Update { learning_rate, weight_decay: o.weight_decay, clip: o.clip, average_decay: o.average_decay };
-            self.state.update(result.gradients, norm, &self.decayed, &update, self.workers);
+            self.state.update(result.gradients, &norm, &self.decayed, &update, self.workers);
+            unread.push(Unread { step, losses: result.losses, norm });
             bar.inc(o.batch as u64);
             let done = self.state.step;
             let last = done == o.steps;
+            // A GPU is not waited for more often than that; on a CPU a loss that is not finite ends the run at once.
+            if is_cpu(self.device) || done.is_multiple_of(s.log_every) || last {
+                unread.drain(..).try_for_each(|step| self.read(step, &mut interval))?;
+            }
             if done.is_multiple_of(s.log_every) || last {
                 let line = interval.finish(done, self.epoch(done), learning_rate);
                 self.last_loss = line.loss;
@@ -293,20 +305,33 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    /// Adds a step's losses and norm to the interval.
+    fn read(&self, unread: Unread, interval: &mut Interval) -> Result<()> {
+        let Unread { step, losses, norm } = unread;
+        let (losses, norm) = (checkpoint::read_tensor(&losses)?, norm.read());
+        self.check_finite(&losses, norm)?;
+        let time_steps = self.objective.time_steps(&self.batches, step.epoch, &step.samples);
+        interval.add(&losses, time_steps.as_deref(), norm);
+        Ok(())
+    }
+
     /// Gradient of the mean loss over a step's samples, of which this process computes its part.
-    fn gradients(&self, step: &Step) -> Gradients {
+    fn gradients(&self, step: &Step) -> Result<Gradients> {
         let (batches, objective) = (&self.batches, self.objective);
         let (count, mine) = (step.samples.len(), self.ranks.part(step.samples.len()));
         let shared = objective.shared(self.workers, self.shards, &self.state, batches, step);
         let shards = self.shards.div_ceil(self.ranks.count());
-        let mut result = mean_gradients(self.workers, shards, mine.len(), &self.state.parameters, |range, leaves| {
+        let parts = Parts { count: shards, recompute: self.config.optimiser.recompute };
+        let mut result = mean_gradients(self.workers, parts, mine.len(), &self.state.parameters, |range, leaves| {
             objective.losses(leaves, &shared, batches, step, mine.start + range.start..mine.start + range.end)
         });
         if self.ranks.count() > 1 {
-            result.losses = self.ranks.gather(&result.losses);
-            result.gradients = add(self.ranks, result.gradients, mine.len() as f32 / count as f32, self.device);
+            let losses = self.ranks.gather(&checkpoint::read_tensor(&result.losses)?);
+            result.losses = Tensor::from_data(TensorData::new(losses, [count]), self.device);
+            let share = mine.len() as f32 / count as f32;
+            result.gradients = self.ranks.add_gradients(result.gradients, share)?;
         }
-        result
+        Ok(result)
     }
 
     fn check_finite(&self, losses: &[f32], norm: f64) -> Result<()> {
@@ -374,27 +399,4 @@ impl Trainer<'_> {
         };
         Checkpoint::new(header, *self.objective.frame().spec(), &self.state, self.pca, self.tokenizer)
     }
-}
-
-/// Sum over the processes of `share`·gradients: the mean over the batch, of which each has the mean over its part.
-fn add(ranks: &dyn Ranks, gradients: Vec<Tensor<1>>, share: f32, device: &Device) -> Vec<Tensor<1>> {
-    let mut flat = Vec::new();
-    let lengths: Vec<usize> = gradients
-        .into_iter()
-        .map(|gradient| {
-            let before = flat.len();
-            flat.extend(gradient.into_data().iter::<f32>().map(|g| g * share));
-            flat.len() - before
-        })
-        .collect();
-    ranks.add(&mut flat);
-    let mut rest = flat.as_slice();
-    lengths
-        .into_iter()
-        .map(|length| {
-            let (values, behind) = rest.split_at(length);
-            rest = behind;
-            Tensor::from_data(TensorData::new(values.to_vec(), [length]), device)
-        })
-        .collect()
 }

@@ -35,6 +35,10 @@ pub enum Purpose {
     Patches = 10,
     /// Tokens that a masked autoencoder hides.
     Mask = 11,
+    /// Reparameterisation noise of a tokenizer's training.
+    Tokenizer = 12,
+    /// Noise that a sampler starts from (epoch 0) and adds at its n-th step (epoch n).
+    Sample = 13,
 }
 
 /// A sequence of random samples; a pure function of its four keys. At most 2^34 words are drawn before it repeats.
@@ -60,6 +64,15 @@ impl Stream {
             used: 4,
             spare: None,
         }
+    }
+
+    /// The same stream from its block `block` on. Streams that begin far apart serve several uses of one sample.
+    #[must_use]
+    pub const fn at_block(mut self, block: u32) -> Self {
+        self.counter[0] = block;
+        self.used = 4;
+        self.spare = None;
+        self
     }
 
     /// Next 32 random bits.
@@ -127,6 +140,7 @@ mod tests {
             let expected = philox4x32_10([block, 9, 7, 4], [0x89ab_cdef, 0x0123_4567]);
             assert_eq!([(); 4].map(|()| stream.next_u32()), expected);
         }
+        assert_eq!(stream.at_block(7).next_u32(), philox4x32_10([7, 9, 7, 4], [0x89ab_cdef, 0x0123_4567])[0]);
     }
 
     #[test]

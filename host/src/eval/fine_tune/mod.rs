@@ -27,7 +27,7 @@ use crate::tokenizer::{LatentSpace, LinearTokenizer};
 use crate::train::batch::patches;
 use crate::train::checkpoint::to_device;
 use crate::train::optimiser::{self, State, Update};
-use crate::train::step::mean_gradients;
+use crate::train::step::{Parts, mean_gradients};
 use crate::train::workers::Workers;
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData, activation};
@@ -88,6 +88,10 @@ pub fn fine_tune(
     device: &Device,
     out: &Output,
 ) -> Result<FineTuned> {
+    if weights.tokenizer().is_some() {
+        return Err(Error::new("the tokenizer of this run is convolutional, and fine-tuning reads patches")
+            .hint("leave out --fine-tune, or evaluate a run with a tokenizer per patch, such as l-dae"));
+    }
     let classes = pictures.classes();
     let weights = &*weights.at(t);
     let spec = ModelSpec { head: Head::Classifier { classes }, ..*weights.spec() };
@@ -166,12 +170,12 @@ impl Tuner<'_> {
             let samples = &order(self.seed, epoch, train.len())[start..start + self.batch];
             let batch = self.batch_of(train, epoch, samples);
             let current: Vec<Tensor<1>> = states.iter().flat_map(|s| s.parameters.clone()).collect();
-            let shards = samples.len().div_ceil(PART);
-            let result = mean_gradients(&self.workers, shards, samples.len(), &current, |range, leaves| {
+            let parts = Parts { count: samples.len().div_ceil(PART), recompute: false };
+            let result = mean_gradients(&self.workers, parts, samples.len(), &current, |range, leaves| {
                 self.losses(leaves, &batch, range)
             });
             let norm = optimiser::global_norm(&result.gradients, &self.workers);
-            if !norm.is_finite() {
+            if !norm.read().is_finite() {
                 return Err(Error::new(format!("fine-tuning: the loss is no longer finite at step {}", step + 1))
                     .hint("evaluate an earlier checkpoint (--checkpoint best), or leave out --fine-tune"));
             }
@@ -186,7 +190,7 @@ impl Tuner<'_> {
                     clip: 0.0,
                     average_decay: AVERAGE_DECAY,
                 };
-                state.update(own, norm, &decayed[first..first + count], &update, &self.workers);
+                state.update(own, &norm, &decayed[first..first + count], &update, &self.workers);
                 first += count;
             }
             bar.inc(1);

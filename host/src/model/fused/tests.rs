@@ -1,5 +1,6 @@
 //! The fused block against the composition of Burn operations that defines it.
 
+use crate::model::Precision;
 use crate::model::block::{Block, Linear};
 use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::noise::{Purpose, Stream};
@@ -31,9 +32,11 @@ fn run(shape: [usize; 5], fused: bool) -> Vec<Vec<f32>> {
     let mut linear = |input: usize, output: usize| Linear {
         weight: leaf(input * output, 1.0 / (input as f32).sqrt()).reshape([input, output]),
         bias: leaf(output, 0.3),
+        precision: Precision::F32,
     };
     let (qkv, proj, fc1, fc2) = (linear(w, 3 * w), linear(w, w), linear(w, ratio * w), linear(ratio * w, w));
-    let unused = Linear { weight: Tensor::zeros([1, 1], &device), bias: Tensor::zeros([1], &device) };
+    let (weight, bias) = (Tensor::zeros([1, 1], &device), Tensor::zeros([1], &device));
+    let unused = Linear { weight, bias, precision: Precision::F32 };
     let block = Block { modulation: unused, qkv, proj, fc1, fc2, heads };
     let y = if fused { super::dit_block(x, modulation, &block) } else { block.composed(x, modulation) };
     let towards = Tensor::<1>::from_data(TensorData::new(random(99, b * n * w, 1.0), [b * n * w]), &device);
