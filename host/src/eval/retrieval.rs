@@ -84,15 +84,15 @@ mod tests {
         let k = 5;
         let found = knn::neighbours(&queries, &gallery, k, false).unwrap();
         let (mut at_k, mut average) = (0.0, 0.0);
-        for i in 0..queries.rows() {
+        for (i, &label) in query_labels.iter().enumerate() {
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
             let q = queries.row(i);
             let cosine = |j: usize| dot(q, gallery.row(j)) / dot(gallery.row(j), gallery.row(j)).sqrt();
             let mut order: Vec<usize> = (0..gallery.rows()).collect();
             order.sort_by(|a, b| cosine(*b).total_cmp(&cosine(*a)));
-            let hit = |rank: usize| gallery_labels[order[rank]] == query_labels[i];
+            let hit = |rank: usize| gallery_labels[order[rank]] == label;
             at_k += (0..k).filter(|&r| hit(r)).count() as f64 / k as f64 / queries.rows() as f64;
-            let relevant = gallery_labels.iter().filter(|l| **l == query_labels[i]).count();
+            let relevant = gallery_labels.iter().filter(|l| **l == label).count();
             let precision_at = |r: usize| (0..=r).filter(|&s| hit(s)).count() as f64 / (r + 1) as f64;
             let sum: f64 = (0..order.len()).filter(|&r| hit(r)).map(precision_at).sum();
             average += sum / relevant as f64 / queries.rows() as f64;

@@ -205,7 +205,17 @@ impl Tuner<'_> {
         let (side, channels, pixels) = (split.side(), split.channels(), self.grid.pixels());
         let mut pictures = vec![0u8; samples.len() * pixels];
         for (&sample, picture) in samples.iter().zip(pictures.chunks_exact_mut(pixels)) {
-            augment(split.image(sample as usize), side, channels, Augment::CropFlip, self.seed, epoch, sample, picture);
+            augment(
+                split.image(sample as usize),
+                side,
+                channels,
+                Augment::CropFlip,
+                self.seed,
+                epoch,
+                sample,
+                0,
+                picture,
+            );
             rand_augment::rand_augment(picture, channels, self.seed, epoch, sample);
         }
         let mix = Mix::draw(self.seed, epoch, samples[0], side);
