@@ -65,7 +65,7 @@ fi
 
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null && [ "$device" != cpu ]; then
   here=$(dirname "$0")
-  python3 "$here/pytorch/compare.py" --ldae "$program" --device cuda --batch 64 --compiled -- --preset vit-base || failed=1
+  python3 "$here/pytorch/compare.py" --ldae "$program" --device cuda --batch 256 --bf16 --compiled -- --preset vit-base || failed=1
 else
   echo "no PyTorch with CUDA here: no comparison"
 fi
