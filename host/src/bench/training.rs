@@ -11,6 +11,7 @@ use crate::model::init::init_parameters;
 use crate::model::layout::Group;
 use crate::model::net::Frame;
 use crate::model::{ModelSpec, Precision, is_cpu, pca};
+use crate::tokenizer::{self, Material};
 use crate::train::batch::Batches;
 use crate::train::checkpoint::to_device;
 use crate::train::objective::Objective;
@@ -18,7 +19,7 @@ use crate::train::optimiser::{self, State, Update};
 use crate::train::step::{Parts, mean_gradients};
 use crate::train::workers::Workers;
 use crate::train::{DEFAULT_BATCH, TrainOptions};
-use crate::{Error, Result, tokenizer};
+use crate::{Error, Result};
 use burn::tensor::Device;
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::patch::PatchGrid;
@@ -118,8 +119,9 @@ impl Bench {
         let frame = Frame::new(spec, &device).with_precision(o.precision);
         let workers = Workers::new(threads)?;
         let quiet = crate::cli::Output::silent();
-        let tokenizer =
-            tokenizer::fit(config.recipe.tokenizer(), &e, &split, &pca, o.seed, (&workers, &device, &quiet))?;
+        let material = Material { split: &split, fingerprint: "random", pca: &pca };
+        let with = (&workers, &device, &quiet);
+        let tokenizer = tokenizer::fit(config.recipe.tokenizer(), &e, &material, o.seed, with)?;
         let (weight, t) = (o.residual_weight as f32, config.schedule.t_embed);
         Ok(Bench {
             state: State::new(to_device(&init_parameters(&spec, o.seed), &device)),
