@@ -10,6 +10,7 @@ mod fidelity;
 pub mod linear;
 mod space;
 
+pub use conv::ConvTokenizer;
 pub use fidelity::psnr;
 pub use linear::LinearTokenizer;
 pub use space::LatentSpace;
@@ -23,6 +24,7 @@ use crate::train::workers::Workers;
 use crate::{Error, Result};
 use burn::tensor::Device;
 use ldae_shared::patch::PatchGrid;
+use ldae_shared::spec::EncoderSpec;
 
 /// The tokenizer of a run.
 #[derive(Clone, Debug)]
@@ -31,30 +33,51 @@ pub enum Tokenizer {
     Pca(LinearTokenizer),
     /// Another affine map of a patch.
     Linear(LinearTokenizer),
+    /// A convolutional autoencoder.
+    Conv(Box<ConvTokenizer>),
 }
 
-/// Fits or trains a tokenizer on the training pictures; `pca` is that of the same patches at the same rank.
+/// Fits or trains a tokenizer of K = `spec.rank` on the training pictures; `pca` is that of the same patches at the same rank.
+///
+/// Trained on the CPU whatever device the run uses: the result is then the same for every process of a run.
 ///
 /// # Errors
-/// The device does not hand over its values.
+/// The patch side does not suit the pictures or the tokenizer, or its loss is no longer finite.
 pub fn fit(
     kind: TokenizerKind,
-    grid: PatchGrid,
-    rank: usize,
+    spec: &EncoderSpec,
     split: &Split,
     pca: &PatchPca,
     seed: u64,
     (workers, out): (&Workers, &Output),
 ) -> Result<Tokenizer> {
-    let linear = |variational| LinearTokenizer::train(variational, grid, rank, split, pca, seed, (workers, out));
-    match kind {
-        TokenizerKind::PatchPca | TokenizerKind::Pixel => Ok(Tokenizer::Pca(LinearTokenizer::of_pca(pca, rank))),
-        TokenizerKind::PatchAe => Ok(Tokenizer::Linear(linear(false)?)),
-        TokenizerKind::PatchVae => Ok(Tokenizer::Linear(linear(true)?)),
-        TokenizerKind::ConvVae | TokenizerKind::Vqgan | TokenizerKind::VqganNoPerceptual => {
-            Err(Error::new("convolutional tokenizers are not wired yet"))
-        }
+    let rank = usize::from(spec.rank);
+    if let Some(mut settings) = conv_settings(kind, spec) {
+        settings.training.seed = seed;
+        let (tokenizer, report) = ConvTokenizer::train(&settings, split, workers, &Device::flex(), out)?;
+        out.line(format_args!("tokenizer {}: {report}", settings.kind.name()));
+        return Ok(Tokenizer::Conv(Box::new(tokenizer)));
     }
+    let grid = PatchGrid::of(spec).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
+    let linear = |variational| LinearTokenizer::train(variational, grid, rank, split, pca, seed, (workers, out));
+    Ok(match kind {
+        TokenizerKind::PatchAe => Tokenizer::Linear(linear(false)?),
+        TokenizerKind::PatchVae => Tokenizer::Linear(linear(true)?),
+        _ => Tokenizer::Pca(LinearTokenizer::of_pca(pca, rank)),
+    })
+}
+
+/// Settings of a convolutional tokenizer, if it is one.
+fn conv_settings(kind: TokenizerKind, spec: &EncoderSpec) -> Option<conv::Settings> {
+    let kind = match kind {
+        TokenizerKind::ConvVae => conv::Kind::ConvVae,
+        TokenizerKind::Vqgan => conv::Kind::Vqgan,
+        TokenizerKind::VqganNoPerceptual => conv::Kind::VqganNoPerceptual,
+        TokenizerKind::PatchPca | TokenizerKind::Pixel | TokenizerKind::PatchAe | TokenizerKind::PatchVae => {
+            return None;
+        }
+    };
+    Some(conv::Settings::new(kind, spec))
 }
 
 impl Tokenizer {
@@ -62,6 +85,7 @@ impl Tokenizer {
     pub fn on(&self, device: &Device) -> LatentSpace {
         match self {
             Tokenizer::Pca(linear) | Tokenizer::Linear(linear) => LatentSpace::linear(linear, device),
+            Tokenizer::Conv(conv) => LatentSpace::conv(conv, device),
         }
     }
 
@@ -72,6 +96,11 @@ impl Tokenizer {
     pub fn linear(&self) -> Result<&LinearTokenizer> {
         match self {
             Tokenizer::Pca(linear) | Tokenizer::Linear(linear) => Ok(linear),
+            Tokenizer::Conv(conv) => Err(Error::new(format!(
+                "tokenizer {} sees whole pictures: an encoder behind it has no patch embedding of its own",
+                conv.settings().kind.name()
+            ))
+            .hint("choose a recipe with a tokenizer per patch, such as tok-patch-pca or l-dae")),
         }
     }
 
@@ -80,11 +109,16 @@ impl Tokenizer {
         match self {
             Tokenizer::Pca(_) => Vec::new(),
             Tokenizer::Linear(linear) => linear.tensors(),
+            Tokenizer::Conv(conv) => conv.tensors(),
         }
     }
 
     /// Names and shapes of [`Tokenizer::tensors`].
-    pub fn shapes(kind: TokenizerKind, rank: usize, p: usize) -> Vec<(String, Vec<usize>)> {
+    pub fn shapes(kind: TokenizerKind, spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> {
+        if let Some(settings) = conv_settings(kind, spec) {
+            return ConvTokenizer::shapes(&settings);
+        }
+        let (rank, p) = (usize::from(spec.rank), spec.patch_values() as usize);
         match kind {
             TokenizerKind::PatchAe | TokenizerKind::PatchVae => {
                 linear::TENSORS.into_iter().map(str::to_owned).zip(LinearTokenizer::shapes(rank, p)).collect()
@@ -94,13 +128,21 @@ impl Tokenizer {
     }
 
     /// The tokenizer of a checkpoint; `tensor` gives the values of each of [`Tokenizer::shapes`].
-    pub fn from_tensors(kind: TokenizerKind, rank: usize, pca: &PatchPca, tensor: &dyn Fn(&str) -> Vec<f32>) -> Self {
+    pub fn from_tensors(
+        kind: TokenizerKind,
+        spec: &EncoderSpec,
+        pca: &PatchPca,
+        tensor: &dyn Fn(&str) -> Vec<f32>,
+    ) -> Self {
+        if let Some(settings) = conv_settings(kind, spec) {
+            return Tokenizer::Conv(Box::new(ConvTokenizer::from_values(&settings, tensor, &Device::flex())));
+        }
         match kind {
             TokenizerKind::PatchAe | TokenizerKind::PatchVae => {
                 let [encode, decode, scale] = linear::TENSORS.map(tensor);
                 Tokenizer::Linear(LinearTokenizer { mean: pca.mean.clone(), encode, decode, scale: scale[0] })
             }
-            _ => Tokenizer::Pca(LinearTokenizer::of_pca(pca, rank)),
+            _ => Tokenizer::Pca(LinearTokenizer::of_pca(pca, spec.rank.into())),
         }
     }
 }

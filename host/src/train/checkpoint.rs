@@ -258,7 +258,7 @@ impl Checkpoint {
     pub fn tokenizer(&self) -> Tokenizer {
         let kind = self.header.config.recipe.tokenizer();
         let tensor = |name: &str| self.tensors[name].1.clone();
-        Tokenizer::from_tensors(kind, self.spec.encoder.rank.into(), &self.pca(), &tensor)
+        Tokenizer::from_tensors(kind, &self.spec.encoder, &self.pca(), &tensor)
     }
 
     /// The PCA of the run (without eigenvalues).
@@ -301,7 +301,7 @@ fn expected(spec: &ModelSpec, config: &TrainConfig) -> Vec<(String, Vec<usize>)>
         ("pca.basis".to_owned(), vec![p, p]),
         ("pca.scale".to_owned(), vec![1]),
     ]);
-    all.extend(Tokenizer::shapes(config.recipe.tokenizer(), spec.encoder.rank.into(), p));
+    all.extend(Tokenizer::shapes(config.recipe.tokenizer(), &spec.encoder));
     all
 }
 

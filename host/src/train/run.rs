@@ -154,7 +154,7 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
             let rank = spec.encoder.rank.into();
             let pca = pca::fit(grid, rank, split.len(), |i| split.image(i), o.pca_patches, o.seed)?;
             let tokenizer =
-                tokenizer::fit(config.recipe.tokenizer(), grid, rank, split, &pca, o.seed, (&workers, out))?;
+                tokenizer::fit(config.recipe.tokenizer(), &spec.encoder, split, &pca, o.seed, (&workers, out))?;
             (pca, tokenizer, State::new(to_device(&init_parameters(&spec, o.seed), device)), None, 0)
         }
     };

@@ -38,8 +38,8 @@ impl Autoencoder {
     /// The network of checked settings.
     pub fn new(settings: &Settings) -> Self {
         let stages = settings.patch.ilog2() as usize;
-        // Channels at depth s: width, width, 2·width, 4·width, 4·width ...
-        let channels = |s: usize| settings.width * (1 << s.saturating_sub(1)).min(MOST);
+        // Channels at depth s: width/2, width, 2·width, 4·width, 4·width ...: full resolution is where the work is.
+        let channels = |s: usize| (settings.width << s).min(2 * MOST * settings.width) / 2;
         let mut b = Builder::default();
         let stem = b.conv("encoder.stem", settings.channels, channels(0), 1);
         let down = (1..=stages)
