@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board onnx cuda mpi fuzz miri"
+all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board onnx cuda mpi stream fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
 board_packages="nucleo-f411re nucleo-h743zi nrf52840-dk pico pico2 esp32c3"
@@ -266,6 +266,11 @@ step_mpi() {
   program=${CARGO_TARGET_DIR:-$PWD/target}/ldae-mpi
   cp "${CARGO_TARGET_DIR:-$PWD/target}/release/ldae" "$program" || return 1
   LDAE_MPI_PROGRAM=$program cargo test --release -p ldae-tests --test ranks -- --ignored --test-threads 1
+}
+
+# Many JPEG files train in bounded memory. The test alone draws 100,000; here fewer, unless LDAE_STREAM_FILES says so.
+step_stream() {
+  LDAE_STREAM_FILES=${LDAE_STREAM_FILES:-5000} cargo test --release -p ldae-tests --test stream -- --ignored --nocapture
 }
 
 step_fuzz() {

@@ -1,4 +1,5 @@
-//! Resize and centre crop to a square, in one step: the shorter side becomes `side`, the middle of the longer one is kept.
+//! Resize and centre crop to a square, in one step: the shorter side becomes `side`, the middle of the longer one is kept. Or any
+//! rectangle of a picture to a square.
 //!
 //! Separable triangle filter whose support grows with the reduction (antialiased bilinear, as in PIL and torchvision with
 //! `antialias=True`); f32 sums in a fixed order, so the result does not depend on threads.
@@ -24,10 +25,41 @@ impl<'a> Picture<'a> {
     }
 }
 
+/// A rectangle of a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Columns to the left of it.
+    pub left: usize,
+    /// Rows above it.
+    pub top: usize,
+    /// Its columns.
+    pub width: usize,
+    /// Its rows.
+    pub height: usize,
+}
+
+/// The pixels of a region, as if it had been cut out before, as side·side·channels bytes, HWC; width and height are scaled each
+/// on its own. `None` when the region is empty or reaches out of the picture; `side` is positive.
+pub fn resize_region(picture: &Picture<'_>, region: Region, side: usize) -> Option<Vec<u8>> {
+    let Region { left, top, width, height } = region;
+    let inside = left.checked_add(width)? <= picture.width && top.checked_add(height)? <= picture.height;
+    let along = |length, before| {
+        let mut taps = taps(length, length, side);
+        taps.iter_mut().for_each(|tap| tap.first += before);
+        taps
+    };
+    (inside && width > 0 && height > 0).then(|| resample(picture, &along(width, left), &along(height, top)))
+}
+
 /// The picture as side·side·channels bytes, HWC. Grey becomes RGB by repetition, RGB becomes grey by the Rec. 601 luma
 /// (PIL's `convert("L")`). `side` is positive, `channels` is 1 or 3.
 pub fn resize_crop(picture: &Picture<'_>, side: usize, channels: usize) -> Vec<u8> {
-    let square = if picture.width.min(picture.height) == side { crop(picture, side) } else { resample(picture, side) };
+    let extent = picture.width.min(picture.height);
+    let square = if extent == side {
+        crop(picture, side)
+    } else {
+        resample(picture, &taps(picture.width, extent, side), &taps(picture.height, extent, side))
+    };
     convert(square, picture.channels, channels)
 }
 
@@ -74,25 +106,24 @@ fn taps(length: usize, extent: usize, side: usize) -> Vec<Taps> {
     (0..side).map(tap).collect()
 }
 
-fn resample(picture: &Picture<'_>, side: usize) -> Vec<u8> {
-    let (width, height, c) = (picture.width, picture.height, picture.channels);
-    let extent = width.min(height);
-    let (across, down) = (taps(width, extent, side), taps(height, extent, side));
+/// `across` and `down` have one entry per output column and row, at least one.
+fn resample(picture: &Picture<'_>, across: &[Taps], down: &[Taps]) -> Vec<u8> {
+    let (width, side, c) = (picture.width, across.len(), picture.channels);
     // Rows that any output row looks at, each reduced to [side, c].
     let first = down[0].first;
-    let last = down[side - 1].first + down[side - 1].weights.len();
+    let last = down[down.len() - 1].first + down[down.len() - 1].weights.len();
     let mut narrow = vec![0f32; (last - first) * side * c];
     for (row, line) in narrow.chunks_exact_mut(side * c).enumerate() {
         let source = &picture.bytes[(first + row) * width * c..][..width * c];
-        for (out, tap) in line.chunks_exact_mut(c).zip(&across) {
+        for (out, tap) in line.chunks_exact_mut(c).zip(across) {
             for (pixel, &w) in source[tap.first * c..].chunks_exact(c).zip(&tap.weights) {
                 out.iter_mut().zip(pixel).for_each(|(o, &p)| *o += w * f32::from(p));
             }
         }
     }
-    let mut bytes = Vec::with_capacity(side * side * c);
+    let mut bytes = Vec::with_capacity(side * down.len() * c);
     let mut sums = vec![0f32; side * c];
-    for tap in &down {
+    for tap in down {
         sums.fill(0.0);
         for (line, &w) in narrow[(tap.first - first) * side * c..].chunks_exact(side * c).zip(&tap.weights) {
             sums.iter_mut().zip(line).for_each(|(s, &v)| *s += w * v);
@@ -151,6 +182,37 @@ mod tests {
         let (out, _) = resized([2, 2, 1], [2, 3], |x, y, _| (x + y) as u8);
         assert_eq!(out, [0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2]);
         assert_eq!(resized([1, 1, 3], [1, 1], |_, _, c| [255, 0, 0][c]).0, [76]);
+    }
+
+    /// Every output pixel as the weighted mean over the region's pixels by the definition of the filter, in f64.
+    #[test]
+    fn a_region_is_the_triangle_filter_of_its_pixels() {
+        let (width, height, c) = (19usize, 23usize, 3usize);
+        let bytes: Vec<u8> = (0..width * height * c).map(|i| (i * i * 29 + i * 3) as u8).collect();
+        let picture = Picture::new(width, height, c, &bytes).unwrap();
+        for (left, top, w, h, side) in [(0, 0, 19, 23, 8), (3, 5, 7, 4, 16), (18, 22, 1, 1, 5), (2, 1, 16, 16, 16)] {
+            let out = resize_region(&picture, Region { left, top, width: w, height: h }, side).unwrap();
+            let weight = |length: usize, to: usize, from: usize| {
+                let scale = length as f64 / side as f64;
+                let distance = (from as f64 + 0.5 - (to as f64 + 0.5) * scale).abs();
+                (1.0 - distance / scale.max(1.0)).max(0.0)
+            };
+            for (at, &got) in out.iter().enumerate() {
+                let (row, column, channel) = (at / c / side, at / c % side, at % c);
+                let (mut sum, mut weights) = (0.0, 0.0);
+                for y in 0..h {
+                    for x in 0..w {
+                        let both = weight(h, row, y) * weight(w, column, x);
+                        sum += both * f64::from(bytes[((top + y) * width + left + x) * c + channel]);
+                        weights += both;
+                    }
+                }
+                assert!((f64::from(got) - sum / weights).abs() < 0.501, "{left} {top} {w} {h} at {at}");
+            }
+        }
+        let outside = |left, top, width, height| resize_region(&picture, Region { left, top, width, height }, 4);
+        assert!(outside(0, 0, 0, 3).is_none() && outside(12, 0, 8, 3).is_none());
+        assert!(outside(usize::MAX, 0, 1, 1).is_none() && outside(0, 23, 1, 1).is_none());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub struct Args {
     /// Artifact (.ldae).
-    #[arg(required_unless_present_any = ["preset", "train"], conflicts_with = "preset")]
+    #[arg(required_unless_present_any = ["preset", "train", "pipeline"], conflicts_with = "preset")]
     encoder: Option<PathBuf>,
     /// ONNX files of the same export that do not lie beside the artifact.
     #[arg(conflicts_with = "device")]
@@ -52,12 +52,17 @@ pub struct Args {
     threads: Option<usize>,
     #[command(flatten)]
     training: super::bench_train::Args,
+    #[command(flatten)]
+    pipeline: super::bench_pipeline::Args,
 }
 
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     if args.training.train {
         return super::bench_train::run(&args.training, &args.preset, &args.device, args.threads, out);
+    }
+    if args.pipeline.pipeline {
+        return super::bench_pipeline::run(&args.pipeline, &args.preset, out);
     }
     if let (Some(path), true) = (&args.encoder, args.device.is_empty()) {
         return side_by_side(path, &args, out);

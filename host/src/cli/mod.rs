@@ -5,6 +5,7 @@
 mod output;
 
 mod bench;
+mod bench_pipeline;
 mod bench_train;
 mod bench_worker;
 mod data;

@@ -1,6 +1,11 @@
-//! Training augmentation on u8 pictures: a pure function of (seed, epoch, sample), never of thread or batch.
+//! Training augmentation on u8 pictures: a pure function of (seed, epoch, sample, view), never of thread or batch.
+//!
+//! A view is an independent draw for the same sample: methods that compare two pictures of one sample use views 0 and 1, all
+//! others view 0.
 
+use super::crop;
 use ldae_shared::noise::{Purpose, Stream};
+use ldae_shared::resize::{Picture, resize_region};
 use serde::{Deserialize, Serialize};
 
 /// What is done to a training picture.
@@ -15,12 +20,20 @@ pub enum Augment {
     /// Mirrored with probability 1/2, then shifted by up to side/8 in each direction, borders reflected (the usual
     /// "pad 4, crop 32" of CIFAR at side 32; paper A gains 0.5 points from random crops).
     CropFlip,
+    /// A random rectangle of 0.2 to 1 of the area and 3/4 to 4/3 wide to high, enlarged to the whole side, mirrored with
+    /// probability 1/2.
+    Crop,
+    /// As crop, then brightness, contrast, saturation and hue changed with probability 0.8, and grey with probability 0.2.
+    CropColour,
 }
+
+/// Blocks of the stream between two views: more than any augmentation draws.
+const VIEW_BLOCKS: u32 = 1 << 24;
 
 /// Writes the augmented picture to `out`. Both are `side * side * channels` bytes, HWC.
 ///
 /// # Panics
-/// When a slice has another length.
+/// When a slice has another length, or `view` is above 255.
 #[expect(clippy::too_many_arguments, reason = "a pure function names everything it depends on")]
 pub fn augment(
     image: &[u8],
@@ -30,6 +43,7 @@ pub fn augment(
     seed: u64,
     epoch: u32,
     sample: u32,
+    view: u32,
     out: &mut [u8],
 ) {
     assert_eq!(image.len(), side * side * channels, "picture of the stated shape");
@@ -38,8 +52,21 @@ pub fn augment(
         out.copy_from_slice(image);
         return;
     }
-    let mut stream = Stream::new(seed, Purpose::Augment, epoch, sample);
+    assert!(view < 256, "at most 256 views");
+    let mut stream = Stream::new(seed, Purpose::Augment, epoch, sample).at_block(view * VIEW_BLOCKS);
     let mirror = stream.below(2) == 1;
+    if matches!(kind, Augment::Crop | Augment::CropColour) {
+        let region = crop::region(&mut stream, side);
+        let cut = Picture::new(side, side, channels, image).and_then(|p| resize_region(&p, region, side));
+        out.copy_from_slice(&cut.expect("a rectangle inside a picture of 1 or 3 channels"));
+        if kind == Augment::CropColour {
+            crop::recolour(&mut stream, channels, out);
+        }
+        if mirror {
+            flip(side, channels, out);
+        }
+        return;
+    }
     let reach = if kind == Augment::CropFlip { (side / 8) as u32 } else { 0 };
     let mut shift = || i64::from(stream.below(2 * reach + 1)) - i64::from(reach);
     let (down, right) = (shift(), shift());
@@ -50,6 +77,14 @@ pub fn augment(
             let from = (from_row * side + reflect(column as i64 + right, side)) * channels;
             pixel.copy_from_slice(&image[from..from + channels]);
         }
+    }
+}
+
+/// Mirrors a picture left to right.
+fn flip(side: usize, channels: usize, picture: &mut [u8]) {
+    for row in picture.chunks_exact_mut(side * channels) {
+        row.reverse();
+        row.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
     }
 }
 
@@ -69,14 +104,61 @@ mod tests {
     }
 
     fn augmented(kind: Augment, epoch: u32, sample: u32) -> Vec<u8> {
+        seen(kind, epoch, sample, 0)
+    }
+
+    fn seen(kind: Augment, epoch: u32, sample: u32, view: u32) -> Vec<u8> {
         let mut out = vec![0; 16 * 16 * 3];
-        augment(&picture(), 16, 3, kind, 9, epoch, sample, &mut out);
+        augment(&picture(), 16, 3, kind, 9, epoch, sample, view, &mut out);
         out
+    }
+
+    /// sha256 of 64 samples each, as the program gave them before there were views and crops: metrics of runs depend on them.
+    #[test]
+    fn known_kinds_never_change() {
+        for (kind, expected) in [
+            (Augment::Flip, "ea153bad36a70b2e569ad49c5a9289441381c3ffd0db7518f02edbd3fae34de8"),
+            (Augment::CropFlip, "01a7dbe135f025c41e105493153d8920433a0eb4722ec85f5cec8463e38141de"),
+        ] {
+            let all: Vec<u8> = (0..64).flat_map(|sample| augmented(kind, sample / 8, sample)).collect();
+            let digest = <sha2::Sha256 as sha2::Digest>::digest(&all);
+            assert_eq!(crate::digest::hex(&digest), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn views_are_independent_draws() {
+        for kind in [Augment::Flip, Augment::CropFlip, Augment::Crop, Augment::CropColour] {
+            let same = (0..400).filter(|&s| seen(kind, 0, s, 0) == seen(kind, 0, s, 1)).count();
+            // Flip alone has two results: half of the views agree.
+            let band = if kind == Augment::Flip { 150..250 } else { 0..40 };
+            assert!(band.contains(&same), "{kind:?}: {same}");
+            assert_eq!(seen(kind, 0, 3, 1), seen(kind, 0, 3, 1));
+        }
+    }
+
+    #[test]
+    fn crop_is_the_drawn_rectangle_mirrored_or_not() {
+        let source = picture();
+        let picture = Picture::new(16, 16, 3, &source).unwrap();
+        let mut mirrored = 0;
+        for sample in 0..100 {
+            let mut stream = Stream::new(9, Purpose::Augment, 2, sample);
+            let mirror = stream.below(2) == 1;
+            let plain = resize_region(&picture, crop::region(&mut stream, 16), 16).unwrap();
+            let expected: Vec<u8> = match mirror {
+                true => plain.chunks(48).flat_map(|row| row.chunks(3).rev().flatten().copied()).collect(),
+                false => plain,
+            };
+            assert_eq!(augmented(Augment::Crop, 2, sample), expected);
+            mirrored += usize::from(mirror);
+        }
+        assert!((25..75).contains(&mirrored));
     }
 
     #[test]
     fn depends_on_its_arguments_alone() {
-        for kind in [Augment::None, Augment::Flip, Augment::CropFlip] {
+        for kind in [Augment::None, Augment::Flip, Augment::CropFlip, Augment::Crop, Augment::CropColour] {
             assert_eq!(augmented(kind, 4, 5), augmented(kind, 4, 5));
         }
         assert_eq!(augmented(Augment::None, 0, 0), picture());
@@ -99,8 +181,10 @@ mod tests {
 
     #[test]
     fn tiny_pictures_do_not_break() {
-        let mut out = [0; 1];
-        augment(&[9], 1, 1, Augment::CropFlip, 1, 1, 1, &mut out);
-        assert_eq!(out, [9]);
+        for kind in [Augment::CropFlip, Augment::Crop] {
+            let mut out = [0; 1];
+            augment(&[9], 1, 1, kind, 1, 1, 1, 0, &mut out);
+            assert_eq!(out, [9]);
+        }
     }
 }

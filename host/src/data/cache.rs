@@ -3,24 +3,33 @@
 //! Cache file, little-endian: all pictures (n * side * side * channels bytes), n sha256 digests of them, one JSON object
 //! ([`Meta`]), then the trailer: length of the JSON (u64), n (u64), sha256 of the JSON (32 bytes), magic (8 bytes). The
 //! name holds the key, a sha256 over the source's files (names, sizes, times) and everything that shapes the pictures.
-//! Written beside its place and renamed. A file that does not check out is rebuilt, never trusted.
+//! Written beside its place and renamed; locked while it is written or mapped, so that no process removes it to make
+//! room ([`Room`]). A file that does not check out is rebuilt, never trusted.
 
 use super::dataset::{BadFile, Sizes};
+use super::room::{ENDING, PARTIAL, Room};
 use super::split::Pixels;
 use crate::Result;
 use crate::error::Context;
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{File, FileTimes, TryLockError};
 use std::io::{BufWriter, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 const MAGIC: &[u8; 8] = b"ldaepix1";
 const TRAILER: usize = 8 + 8 + 32 + 8;
 /// Caches up to this size are verified whole at every opening; of larger ones, evenly spaced pictures of this total.
 const VERIFIED: usize = 4 << 30;
+/// What is asked for at a time when the size of a cache is not known beforehand.
+const STEP: u64 = 64 << 20;
+/// Digest, name and other facts of one picture, about.
+const FACTS: u64 = 32 + 100;
 
 /// sha256 of one picture's bytes.
 pub(crate) type PictureDigest = [u8; 32];
@@ -45,7 +54,7 @@ pub(crate) struct Meta {
 
 /// Where the cache file of `key` lies in `folder`.
 pub(crate) fn place(folder: &Path, key: &str) -> PathBuf {
-    folder.join(format!("{}.ldae-pixels", &key[..32]))
+    folder.join(format!("{}.{ENDING}", &key[..32]))
 }
 
 /// Where caches go when the user names no folder: `$XDG_CACHE_HOME/ldae`, else `~/.cache/ldae`, else a temporary folder.
@@ -63,48 +72,125 @@ pub(crate) struct Growing {
     memory: Vec<u8>,
     limit: usize,
     path: PathBuf,
+    room: Room,
     partial: Option<Partial>,
+    /// Bytes in the partial file, and bytes that there is room for.
+    written: u64,
+    granted: u64,
 }
 
 struct Partial {
-    file: Option<BufWriter<File>>,
+    file: BufWriter<File>,
     path: PathBuf,
+    finished: bool,
+}
+
+/// A cache file in memory: mapped, and locked against removal as long as it is.
+pub(crate) struct Mapped {
+    map: Mmap,
+    /// Holds the lock.
+    _file: File,
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.map
+    }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if self.file.is_some() {
-            // Not finished: the error that led here is reported elsewhere.
+        if !self.finished {
+            // The error that led here is reported elsewhere.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
+impl Partial {
+    fn create(path: PathBuf) -> Result<Self> {
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
+        let file = file.context(|| format!("cannot write {}", path.display()))?;
+        // On a file system without locks, nothing is ever removed to make room.
+        let _ = file.try_lock();
+        Ok(Partial { file: BufWriter::with_capacity(1 << 20, file), path, finished: false })
+    }
+
+    /// Gives the finished file its name and maps it.
+    fn finish(mut self, path: &Path) -> Result<Mapped> {
+        let failed = || format!("cannot write {}", path.display());
+        self.file.flush().context(failed)?;
+        self.file.get_ref().sync_all().context(failed)?;
+        std::fs::rename(&self.path, path).context(failed)?;
+        self.finished = true;
+        let file = self.file.get_ref().try_clone().context(failed)?;
+        let _ = file.unlock(); // from alone to shared: others may map it too
+        let _ = file.try_lock_shared();
+        map(file, path)
+    }
+}
+
 impl Growing {
-    pub fn new(path: PathBuf, limit: usize) -> Self {
-        Growing { memory: Vec::new(), limit, path, partial: None }
+    pub fn new(path: PathBuf, limit: usize, room: Room) -> Self {
+        Growing { memory: Vec::new(), limit, path, room, partial: None, written: 0, granted: 0 }
+    }
+
+    /// Announces `count` pictures of `size` bytes: what will not stay in memory gets its room at once, or is refused before
+    /// anything is decoded.
+    pub fn expect(&mut self, count: usize, size: usize) -> Result<()> {
+        let (count, size) = (count as u64, size as u64);
+        if count * size > self.limit as u64 {
+            self.grant(count * (size + FACTS))?;
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for a file of `total` bytes.
+    fn grant(&mut self, total: u64) -> Result<()> {
+        if total > self.granted {
+            let own = self.partial.as_ref().map_or(&self.path, |partial| &partial.path);
+            self.room.make(own, total, self.written)?;
+            self.granted = total;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.written + bytes.len() as u64 > self.granted {
+            let needed = self.written + bytes.len() as u64;
+            // Just below the cap there is room for less than a whole step.
+            self.grant(needed + STEP).or_else(|_| self.grant(needed))?;
+        }
+        if let Some(Partial { file, path, .. }) = &mut self.partial {
+            file.write_all(bytes).context(|| format!("cannot write {}", path.display()))?;
+            self.written += bytes.len() as u64;
+        }
+        Ok(())
     }
 
     pub fn append(&mut self, picture: &[u8]) -> Result<()> {
         if self.partial.is_none() && self.memory.len() + picture.len() > self.limit {
             self.spill()?;
         }
-        match &mut self.partial {
-            None => self.memory.extend_from_slice(picture),
-            Some(partial) => write(partial, picture)?,
+        if self.partial.is_some() {
+            return self.write(picture);
         }
+        self.memory.extend_from_slice(picture);
         Ok(())
     }
 
     fn spill(&mut self) -> Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).context(|| format!("cannot create the cache folder {}", folder.display()))?;
-        let path = self.path.with_extension(format!("partial-{}", std::process::id()));
-        let file = File::create(&path).context(|| format!("cannot write {}", path.display()))?;
-        let mut partial = Partial { file: Some(BufWriter::with_capacity(1 << 20, file)), path };
-        write(&mut partial, &std::mem::take(&mut self.memory))?;
-        self.partial = Some(partial);
-        Ok(())
+        static FILES: AtomicU32 = AtomicU32::new(0);
+        let unique = format!("{PARTIAL}{}-{}", std::process::id(), FILES.fetch_add(1, Ordering::Relaxed));
+        let path = self.path.with_extension(unique);
+        self.partial = Some(Partial::create(path)?);
+        let memory = std::mem::take(&mut self.memory);
+        self.write(&memory)
     }
 
     /// The finished pictures; a file gets its digests, description and name.
@@ -112,46 +198,43 @@ impl Growing {
         if self.partial.is_none() && self.limit == 0 {
             self.spill()?;
         }
-        let Some(mut partial) = self.partial else { return Ok(Pixels::Memory(self.memory)) };
-        let json = serde_json::to_vec(meta).context(|| "cannot describe the cache")?;
-        write(&mut partial, digests.as_flattened())?;
-        write(&mut partial, &json)?;
-        write(&mut partial, &(json.len() as u64).to_le_bytes())?;
-        write(&mut partial, &(digests.len() as u64).to_le_bytes())?;
-        write(&mut partial, &Sha256::digest(&json))?;
-        write(&mut partial, MAGIC)?;
-        let failed = || format!("cannot write {}", self.path.display());
-        if let Some(file) = &mut partial.file {
-            file.flush().context(failed)?;
-            file.get_ref().sync_all().context(failed)?;
+        if self.partial.is_some() {
+            let json = serde_json::to_vec(meta).context(|| "cannot describe the cache")?;
+            let lengths = [json.len() as u64, digests.len() as u64].map(u64::to_le_bytes);
+            for part in [digests.as_flattened(), &json, lengths.as_flattened(), &Sha256::digest(&json), MAGIC] {
+                self.write(part)?;
+            }
         }
-        std::fs::rename(&partial.path, &self.path).context(failed)?;
-        partial.file = None;
-        map(&self.path).map(Pixels::Mapped)
+        match self.partial {
+            None => Ok(Pixels::Memory(self.memory)),
+            Some(partial) => partial.finish(&self.path).map(Pixels::Mapped),
+        }
     }
 }
 
-fn write(partial: &mut Partial, bytes: &[u8]) -> Result<()> {
-    match &mut partial.file {
-        Some(file) => file.write_all(bytes).context(|| format!("cannot write {}", partial.path.display())),
-        None => Ok(()),
-    }
-}
-
-fn map(path: &Path) -> Result<Mmap> {
-    let file = File::open(path).context(|| format!("cannot open {}", path.display()))?;
+fn map(file: File, path: &Path) -> Result<Mapped> {
     // SAFETY: the map is read-only and our own files are never changed in place, only replaced by rename, which leaves
     // the mapped file alone. Another program that truncates it while we run ends this one with SIGBUS, as for any map.
     #[allow(unsafe_code)]
     let map = unsafe { Mmap::map(&file) };
-    map.context(|| format!("cannot map {}", path.display()))
+    Ok(Mapped { map: map.context(|| format!("cannot map {}", path.display()))?, _file: file })
 }
 
-/// Opens a cache file and checks it. `None` when it is not there, not ours, for another key, or damaged.
+/// Opens a cache file and checks it. `None` when it is not there, not ours, for another key, damaged, or about to be removed.
 pub(crate) fn open(path: &Path, key: &str) -> Option<(Meta, Pixels)> {
-    let map = map(path).ok()?;
-    let meta = check(&map, key)?;
-    Some((meta, Pixels::Mapped(map)))
+    let file = File::open(path).ok()?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+        return None;
+    }
+    // When it was last used; a folder that belongs to someone else keeps its times.
+    let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
+    let mapped = map(file, path).ok()?;
+    let meta = check(&mapped, key)?;
+    // The check has read all of it: let go of the pages, so that only those in use count as this process's memory.
+    // SAFETY: a read-only map of a file reads the file again.
+    #[allow(unsafe_code)]
+    let _ = unsafe { mapped.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+    Some((meta, Pixels::Mapped(mapped)))
 }
 
 /// The description inside the bytes of a cache file, if everything about them checks out.
@@ -211,11 +294,11 @@ mod tests {
     use super::*;
 
     fn cached(folder: &Path) -> (PathBuf, Meta) {
-        let path = place(folder, &"k".repeat(64));
+        let path = place(folder, &"a".repeat(64));
         let pictures: Vec<[u8; 4]> = (0..5).map(|i| [i, i + 1, i + 2, i + 3]).collect();
         let digests: Vec<PictureDigest> = pictures.iter().map(|p| digest(p)).collect();
         let mut meta = Meta {
-            key: "k".repeat(64),
+            key: "a".repeat(64),
             kind: "test".into(),
             classes: vec!["a".into()],
             side: 2,
@@ -228,7 +311,7 @@ mod tests {
             fingerprint: String::new(),
         };
         meta.fingerprint = fingerprint(&meta, &digests);
-        let mut growing = Growing::new(path.clone(), 8);
+        let mut growing = Growing::new(path.clone(), 8, Room::with_cap(folder, 1 << 20));
         pictures.iter().for_each(|p| growing.append(p).unwrap());
         assert!(matches!(growing.finish(&meta, &digests).unwrap(), Pixels::Mapped(_)));
         (path, meta)
@@ -263,10 +346,37 @@ mod tests {
     #[test]
     fn an_abandoned_file_disappears() {
         let folder = tempfile::tempdir().unwrap();
-        let mut growing = Growing::new(place(folder.path(), &"k".repeat(64)), 0);
+        let mut growing =
+            Growing::new(place(folder.path(), &"a".repeat(64)), 0, Room::with_cap(folder.path(), 1 << 20));
         growing.append(&[1, 2, 3, 4]).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         drop(growing);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_before_or_while_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let growing = |cap| Growing::new(place(folder.path(), &"a".repeat(64)), 0, Room::with_cap(folder.path(), cap));
+        assert!(growing(1000).expect(10, 1000).expect_err("10 kB").to_string().contains("no room"));
+        let mut unannounced = growing(1000);
+        let appended: Vec<bool> = (0..12).map(|_| unannounced.append(&[0; 100]).is_ok()).collect();
+        assert_eq!(appended.iter().filter(|&&a| a).count(), 10, "1000 bytes of pictures");
+        drop(unannounced);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_mapped_cache_is_not_removed_to_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, meta) = cached(folder.path());
+        let opened = open(&path, &meta.key).unwrap();
+        let length = std::fs::metadata(&path).unwrap().len();
+        let room = Room::with_cap(folder.path(), length + 10);
+        let next = place(folder.path(), &"b".repeat(64));
+        assert!(room.make(&next, 100, 0).is_err() && path.exists());
+        drop(opened);
+        room.make(&next, 100, 0).unwrap();
+        assert!(!path.exists());
     }
 }

@@ -1,6 +1,7 @@
 //! CIFAR-10 and CIFAR-100 in the binary version: records of one (CIFAR-100: two, coarse then fine) label bytes and
 //! 3072 pixel bytes, channel by channel (1024 red, 1024 green, 1024 blue), row-major, 32 x 32.
 
+use super::choice::Choice;
 use super::compress;
 use super::layout::{self, Part};
 use super::origin::{Chunk, Origin, Payload, Raw};
@@ -15,6 +16,8 @@ const PIXELS: usize = SIDE * SIDE;
 const MAX_BYTES: u64 = 1 << 30;
 /// Pictures handed on at a time.
 const CHUNK: usize = 1024;
+/// Decompressed bytes that counting the records may keep for reading them; both sets have less than 0.2 GB.
+const KEPT: usize = 1 << 30;
 
 /// Which of the two sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +91,13 @@ pub(crate) struct Cifar {
     batches: Vec<(Part, PathBuf)>,
     meta: Option<PathBuf>,
     classes: Vec<String>,
+    limit: Option<usize>,
 }
 
 impl Cifar {
     /// Recognises `data_batch_N.bin` / `test_batch.bin` (CIFAR-10) or `train.bin` / `test.bin` (CIFAR-100) among
-    /// `files`, which is sorted.
-    pub fn detect(files: &[PathBuf]) -> Result<Option<Cifar>> {
+    /// `files`, which is sorted. With `limit`, that many pictures of each split are handed on.
+    pub fn detect(files: &[PathBuf], limit: Option<usize>) -> Result<Option<Cifar>> {
         let (mut ten, mut hundred) = (Vec::new(), Vec::new());
         for path in files {
             let name = layout::file_name(path);
@@ -125,7 +129,32 @@ impl Cifar {
             }
             classes = (0..variant.classes()).map(|c| c.to_string()).collect();
         }
-        Ok(Some(Cifar { variant, batches, meta, classes }))
+        Ok(Some(Cifar { variant, batches, meta, classes, limit }))
+    }
+
+    /// Which records are wanted. Their number is known only when all files have been read: what fits in [`KEPT`] stays in
+    /// `contents`.
+    fn choose(&self, contents: &mut [Option<Vec<u8>>]) -> Result<Choice> {
+        let (mut parts, mut kept) = (Vec::new(), 0);
+        if self.limit.is_some() {
+            let places: Vec<usize> = (0..self.batches.len()).collect();
+            for group in places.chunks(rayon::current_num_threads()) {
+                for (&i, bytes) in group.iter().zip(self.read(group)) {
+                    let bytes = bytes?;
+                    parts.extend(std::iter::repeat_n(self.batches[i].0, bytes.len() / self.variant.record()));
+                    if kept + bytes.len() <= KEPT {
+                        kept += bytes.len();
+                        contents[i] = Some(bytes);
+                    }
+                }
+            }
+        }
+        Ok(Choice::of(&parts, self.limit))
+    }
+
+    /// The decompressed files at these places, in parallel.
+    fn read(&self, places: &[usize]) -> Vec<Result<Vec<u8>>> {
+        places.par_iter().map(|&i| compress::read(&self.batches[i].1, MAX_BYTES)).collect()
     }
 }
 
@@ -152,11 +181,18 @@ impl Origin for Cifar {
 
     fn each(&self, visit: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
         // As many files at a time as there are threads: xz decoding dominates, and memory stays bounded.
-        for group in self.batches.chunks(rayon::current_num_threads()) {
-            let contents: Vec<Result<Vec<u8>>> =
-                group.par_iter().map(|(_, path)| compress::read(path, MAX_BYTES)).collect();
-            for ((part, path), bytes) in group.iter().zip(contents) {
-                let bytes = bytes?;
+        let mut contents = vec![None; self.batches.len()];
+        let choice = self.choose(&mut contents)?;
+        let mut position = 0;
+        let places: Vec<usize> = (0..self.batches.len()).collect();
+        for group in places.chunks(rayon::current_num_threads()) {
+            let missing: Vec<usize> = group.iter().copied().filter(|&i| contents[i].is_none()).collect();
+            for (&i, bytes) in missing.iter().zip(self.read(&missing)) {
+                contents[i] = Some(bytes?);
+            }
+            for &i in group {
+                let (part, path) = &self.batches[i];
+                let bytes = contents[i].take().unwrap_or_default();
                 let records = parse(&bytes, self.variant).map_err(|why| {
                     Error::new(format!("{}: {why}", path.display()))
                         .hint("compare the file's size or checksum with the original's, or fetch it again")
@@ -164,6 +200,10 @@ impl Origin for Cifar {
                 let name = layout::file_name(path);
                 let raws: Vec<Raw> = records
                     .enumerate()
+                    .filter(|_| {
+                        position += 1;
+                        choice.has(position - 1)
+                    })
                     .map(|(i, record)| {
                         let payload = if usize::from(record.label) < self.classes.len() {
                             let bytes = record.interleaved();

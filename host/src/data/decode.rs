@@ -13,6 +13,8 @@ use std::path::Path;
 /// Largest encoded picture that is read.
 pub(crate) const MAX_ENCODED: u64 = 256 << 20;
 const MAX_SIDE: u32 = 16384;
+/// Bytes that hold most headers: a JPEG's Exif block with its preview has at most 64 KiB, and the frame header comes soon after.
+const HEAD: u64 = 80 << 10;
 const MAX_DECODED: u64 = 512 << 20;
 
 /// A decoded picture: `bytes` is `height * width * channels` long.
@@ -50,6 +52,14 @@ pub(crate) fn shape(bytes: &[u8]) -> Result<Shape, String> {
         let (width, height) = if turned { (height, width) } else { (width, height) };
         Ok((width, height, if decoder.color_type().has_color() { 3 } else { 1 }))
     })
+}
+
+/// Reads the header alone of a file: mostly its first bytes, all of it where the header lies further back.
+pub(crate) fn shape_of_file(path: &Path) -> Result<Shape, String> {
+    let mut head = Vec::new();
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    file.take(HEAD).read_to_end(&mut head).map_err(|e| e.to_string())?;
+    shape(&head).or_else(|_| read_file(path).and_then(|bytes| shape(&bytes)))
 }
 
 /// Decodes a picture.
@@ -146,6 +156,21 @@ pub(crate) mod tests {
             .write_to(&mut grey, ImageFormat::Png)
             .unwrap();
         assert_eq!(decode(grey.get_ref()).unwrap().bytes, [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn the_shape_of_a_large_file_is_the_shape_of_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("picture");
+        // A TIFF has its header behind the pixels, the others have it in front.
+        for format in [ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Png, ImageFormat::Jpeg] {
+            let bytes = file(300, 200, format);
+            std::fs::write(&path, &bytes).unwrap();
+            assert_eq!(shape_of_file(&path).unwrap(), (300, 200, 3), "{format:?}");
+        }
+        assert!(file(300, 200, ImageFormat::Tiff).len() as u64 > HEAD);
+        std::fs::write(&path, b"nothing").unwrap();
+        assert!(shape_of_file(&path).is_err());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A folder of images, nested as deep as it likes; see [`super::layout`] for what the folder names mean.
 
+use super::choice::Choice;
 use super::layout::{self, Part};
 use super::origin::{Chunk, Origin, Payload, Raw};
-use super::split::chosen;
 use crate::{Error, Result, error::Context};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -34,21 +34,12 @@ impl Folder {
             layout::label(&places).map_err(|why| Error::new(format!("{}: {why}", root.display())))?;
         let mut items: Vec<_> =
             paths.into_iter().zip(labels).map(|(path, (part, label))| (path, part, label)).collect();
-        if let Some(limit) = limit {
-            items = limited(items, limit);
-        }
+        let parts: Vec<Part> = items.iter().map(|(_, part, _)| *part).collect();
+        let choice = Choice::of(&parts, limit);
+        let mut position = 0..;
+        items.retain(|_| position.next().is_some_and(|i| choice.has(i)));
         Ok(Some(Folder { root: root.to_owned(), items, classes }))
     }
-}
-
-/// At most `limit` items of each split, by the same fixed shuffle as [`super::Split::limit`].
-fn limited(items: Vec<(String, Part, Option<u16>)>, limit: usize) -> Vec<(String, Part, Option<u16>)> {
-    let mut keep = vec![false; items.len()];
-    for part in Part::ALL {
-        let of_part: Vec<usize> = (0..items.len()).filter(|&i| items[i].1 == part).collect();
-        chosen(of_part.len(), limit).0.iter().for_each(|&k| keep[of_part[k as usize]] = true);
-    }
-    items.into_iter().zip(keep).filter_map(|(item, keep)| keep.then_some(item)).collect()
 }
 
 fn walk(folder: &Path, prefix: &str, depth: usize, seen: &mut HashSet<PathBuf>, paths: &mut Vec<String>) -> Result<()> {

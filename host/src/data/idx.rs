@@ -3,6 +3,7 @@
 //! Only unsigned bytes (type 0x08) are read: rank 3 (N, rows, columns) or rank 4 (N, rows, columns, channels) for
 //! pictures, rank 1 for labels. Sizes are checked against the bytes that are really there before anything is allocated.
 
+use super::choice::Choice;
 use super::layout::Part;
 use super::origin::{Chunk, Origin, Payload, Raw};
 use super::{compress, layout};
@@ -55,6 +56,8 @@ pub fn parse(bytes: &[u8]) -> Result<Array<'_>, String> {
 /// An images file and, where there is one, its labels file.
 struct Pair {
     part: Part,
+    /// Pictures, as the header says.
+    count: usize,
     images: PathBuf,
     labels: Option<PathBuf>,
 }
@@ -65,11 +68,13 @@ pub(crate) struct Idx {
     /// (rows, columns, channels), equal in all files.
     shape: (usize, usize, usize),
     classes: Vec<String>,
+    choice: Choice,
 }
 
 impl Idx {
-    /// Recognises a folder by its `*images*idx?-ubyte*` files; `None` when it has none.
-    pub fn detect(files: &[PathBuf]) -> Result<Option<Idx>> {
+    /// Recognises a folder by its `*images*idx?-ubyte*` files; `None` when it has none. With `limit`, that many pictures of
+    /// each split are handed on.
+    pub fn detect(files: &[PathBuf], limit: Option<usize>) -> Result<Option<Idx>> {
         let mut pairs = Vec::new();
         for path in files {
             let name = layout::file_name(path);
@@ -80,15 +85,16 @@ impl Idx {
             let part = layout::part_in_name(&name).unwrap_or(Part::Train);
             let wanted = plain.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1");
             let labels = files.iter().find(|f| layout::without_compression(&layout::file_name(f)) == wanted).cloned();
-            pairs.push(Pair { part, images: path.clone(), labels });
+            pairs.push(Pair { part, count: 0, images: path.clone(), labels });
         }
         if pairs.is_empty() {
             return Ok(None);
         }
         let mut shape = None;
         let mut classes = 0;
-        for pair in &pairs {
-            let this = picture_shape(&pair.images)?;
+        for pair in &mut pairs {
+            let (count, this) = picture_shape(&pair.images)?;
+            pair.count = count;
             if *shape.get_or_insert(this) != this {
                 let what = format!("{}: pictures of {this:?}, where another file has {shape:?}", pair.images.display());
                 return Err(Error::new(what).hint("keep only files of one data set in the folder"));
@@ -100,7 +106,12 @@ impl Idx {
             }
         }
         let classes = (0..classes).map(|c| c.to_string()).collect();
-        Ok(Some(Idx { pairs, shape: shape.unwrap_or_default(), classes }))
+        let parts: Vec<Part> = match limit {
+            Some(_) => pairs.iter().flat_map(|p| std::iter::repeat_n(p.part, p.count)).collect(),
+            None => Vec::new(),
+        };
+        let choice = Choice::of(&parts, limit);
+        Ok(Some(Idx { pairs, shape: shape.unwrap_or_default(), classes, choice }))
     }
 }
 
@@ -109,14 +120,16 @@ fn refused(path: &Path, why: String) -> Error {
         .hint("compare the file's size or checksum with the original's, or fetch it again")
 }
 
-/// Reads the header alone, so that a model of another size is refused before anything is decoded.
-fn picture_shape(path: &Path) -> Result<(usize, usize, usize)> {
+/// Number and (rows, columns, channels) of the pictures. Reads the header alone, so that a model of another size is refused
+/// before anything is decoded.
+fn picture_shape(path: &Path) -> Result<(usize, (usize, usize, usize))> {
     use std::io::Read;
     let mut head = Vec::new();
     // An error in the compressed stream is reported when the whole file is read.
     let _ = compress::open(path)?.take(20).read_to_end(&mut head);
     let word =
         |i: usize| head.get(4 + 4 * i..8 + 4 * i).map_or(0, |d| u32::from_be_bytes([d[0], d[1], d[2], d[3]]) as usize);
+    let count = word(0);
     let shape = match head.get(..4) {
         Some([0, 0, 8, 3]) => (word(1), word(2), 1),
         Some([0, 0, 8, 4]) => (word(1), word(2), word(3)),
@@ -126,7 +139,13 @@ fn picture_shape(path: &Path) -> Result<(usize, usize, usize)> {
     if rows == 0 || columns == 0 || rows > 16384 || columns > 16384 || !matches!(channels, 1 | 3) {
         return Err(refused(path, format!("its header claims pictures of {rows}x{columns} with {channels} channels")));
     }
-    Ok(shape)
+    if (count * rows * columns * channels) as u64 > MAX_BYTES {
+        return Err(refused(
+            path,
+            format!("its header claims {count} pictures of {rows}x{columns}, more than {MAX_BYTES} bytes"),
+        ));
+    }
+    Ok((count, shape))
 }
 
 fn read_labels<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a [u8]> {
@@ -155,11 +174,12 @@ impl Origin for Idx {
     }
 
     fn count(&self) -> Option<usize> {
-        None
+        Some(self.choice.count(self.pairs.iter().map(|p| p.count).sum()))
     }
 
     fn each(&self, visit: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
         let (rows, columns, channels) = self.shape;
+        let mut before = 0; // pictures of earlier files
         for pair in &self.pairs {
             let bytes = compress::read(&pair.images, MAX_BYTES)?;
             let pictures = parse(&bytes).map_err(|why| refused(&pair.images, why))?;
@@ -177,17 +197,18 @@ impl Origin for Idx {
             let name = layout::file_name(&pair.images);
             let size = rows * columns * channels;
             for (chunk, block) in pictures.data.chunks(size * CHUNK).enumerate() {
-                let raws = block.chunks_exact(size).enumerate().map(|(i, pixels)| {
+                let raws = block.chunks_exact(size).enumerate().filter_map(|(i, pixels)| {
                     let record = chunk * CHUNK + i;
-                    Raw {
+                    self.choice.has(before + record).then(|| Raw {
                         name: format!("{name}:{record}"),
                         part: pair.part,
                         label: labels.map(|l| u16::from(l[record])),
                         payload: Payload::Pixels { width: columns, height: rows, channels, bytes: pixels.to_vec() },
-                    }
+                    })
                 });
                 visit(raws.collect())?;
             }
+            before += pair.count;
         }
         Ok(())
     }

@@ -152,7 +152,7 @@ pub(crate) fn survey(origin: &dyn Origin) -> Result<Sizes> {
         let shapes: Vec<Option<Shape>> = chunk
             .into_par_iter()
             .map(|raw| match raw.payload {
-                Payload::File(path) => decode::read_file(&path).and_then(|bytes| decode::shape(&bytes)).ok(),
+                Payload::File(path) => decode::shape_of_file(&path).ok(),
                 Payload::Encoded(bytes) => decode::shape(&bytes).ok(),
                 Payload::Pixels { width, height, channels, .. } => Some((width as u32, height as u32, channels)),
                 Payload::Drawn { side, channels, .. } => Some((side as u32, side as u32, channels)),

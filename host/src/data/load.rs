@@ -5,6 +5,7 @@ use super::cache::{self, Growing, Meta};
 use super::import::{self, Shaping};
 use super::layout::Part;
 use super::origin::Origin;
+use super::room::Room;
 use super::source;
 use super::split::{Pictures, Pixels, Split};
 use crate::{Error, Result};
@@ -26,10 +27,13 @@ pub struct LoadOptions {
     pub channels: Option<usize>,
     /// Damaged files that are tolerated.
     pub max_bad: usize,
-    /// At most this many pictures of each split, chosen by a fixed shuffle.
+    /// At most this many pictures of each split, chosen by a fixed shuffle over all of the source; no other is decoded or
+    /// cached. What has to be read for the choice: names (a folder), the archives once (tar), headers (IDX), everything but
+    /// without decoding (CIFAR, whose files may be compressed).
     pub limit: Option<usize>,
     /// Keep the decoded pictures in this folder and map them from there. When `None`, only sets above `memory_limit`
-    /// are kept, in `$XDG_CACHE_HOME/ldae` or `~/.cache/ldae`.
+    /// are kept, in `$XDG_CACHE_HOME/ldae` or `~/.cache/ldae`. Caches there take at most `LDAE_CACHE_GB` (20 GB, or half of
+    /// what is free if that is less): the least recently used ones make room for a new one.
     pub cache: Option<PathBuf>,
     /// Decoded bytes that may stay in memory.
     pub memory_limit: usize,
@@ -69,6 +73,9 @@ pub fn load_with_progress(
     options: &LoadOptions,
     progress: &mut dyn FnMut(usize, Option<usize>),
 ) -> Result<Dataset> {
+    if options.limit == Some(0) {
+        return Err(Error::new("the data set is empty").hint("a limit of 0 leaves nothing: use at least 1"));
+    }
     let (name, origin) = source::open(source, options.limit)?;
     let shaping = shaping(source, origin.as_ref(), options)?;
     let key = key(source, origin.as_ref(), shaping, options.limit);
@@ -79,7 +86,11 @@ pub fn load_with_progress(
         // No cache, a damaged one, or one made with a larger --max-bad: read the source (again).
         _ => {
             let limit = if options.cache.is_some() { 0 } else { options.memory_limit };
-            import::import(origin.as_ref(), shaping, options.max_bad, key, Growing::new(path, limit), progress)?
+            let mut store = Growing::new(path, limit, Room::new(&folder)?);
+            if let Some(count) = origin.count() {
+                store.expect(count, shaping.side * shaping.side * shaping.channels)?;
+            }
+            import::import(origin.as_ref(), shaping, options.max_bad, key, store, progress)?
         }
     };
     assemble(name, meta, pixels, options.limit)
@@ -118,7 +129,7 @@ fn shaping(source: &str, origin: &dyn Origin, options: &LoadOptions) -> Result<S
 fn key(source: &str, origin: &dyn Origin, shaping: Shaping, limit: Option<usize>) -> String {
     let mut hash = Sha256::new();
     let root = std::fs::canonicalize(source).unwrap_or_else(|_| source.into());
-    hash.update(format!("ldae cache 1\n{}\n{shaping:?}\n{limit:?}\n{}\n", root.display(), origin.kind()));
+    hash.update(format!("ldae cache 2\n{}\n{shaping:?}\n{limit:?}\n{}\n", root.display(), origin.kind()));
     for file in origin.files() {
         let (size, time) = std::fs::metadata(&file).map_or((0, 0), |m| {
             let time = m.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
@@ -148,7 +159,7 @@ fn assemble(name: String, meta: Meta, pixels: Pixels, limit: Option<usize>) -> R
     let [train, mut val, mut test, mut unlabelled] = Part::ALL.map(part);
     // Something has to be trained on: failing training pictures, those without labels, then whatever there is.
     let Some(mut train) = train.or_else(|| unlabelled.take()).or_else(|| val.take()).or_else(|| test.take()) else {
-        return Err(Error::new("the data set is empty").hint("a limit of 0 leaves nothing: use at least 1"));
+        return Err(Error::new("the data set is empty").hint("give a source with at least one picture"));
     };
     let test_is_cut = test.is_none() && val.is_none() && train.len() > 1;
     if test_is_cut {

@@ -18,6 +18,8 @@ pub mod tar;
 
 mod augment;
 mod cache;
+mod choice;
+mod crop;
 mod dataset;
 mod decode;
 mod folder;
@@ -26,6 +28,7 @@ mod layout;
 mod load;
 mod order;
 mod origin;
+mod room;
 mod sheet;
 mod source;
 mod split;

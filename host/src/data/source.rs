@@ -14,10 +14,10 @@ const LOOKED_FOR: &str = "looked for: CIFAR binary (data_batch_*.bin, test_batch
     (*-images-idx3-ubyte), tar archives (*.tar), each also .gz or .xz, and pictures in any subfolder (jpg, png, bmp, gif, \
     webp, pnm, tiff)";
 
-/// The recognised source and its name. With `limit`, sources that can choose beforehand list only that many of a split.
+/// The recognised source and its name. With `limit`, it hands on that many pictures of a split.
 pub(crate) fn open(source: &str, limit: Option<usize>) -> Result<(String, Box<dyn Origin>)> {
     if source == "drawn" || source.starts_with("drawn:") {
-        return Ok(("drawn".into(), Box::new(Drawn::parse(source)?)));
+        return Ok(("drawn".into(), Box::new(Drawn::parse(source)?.limited(limit))));
     }
     let path = Path::new(source);
     let kind = std::fs::metadata(path).map_err(|cause| {
@@ -44,12 +44,12 @@ fn one_file(path: &Path, limit: Option<usize>) -> Result<Box<dyn Origin>> {
 
 fn in_folder(path: &Path, limit: Option<usize>) -> Result<Box<dyn Origin>> {
     let files = listed(path)?;
-    if let Some(origin) = arrays(&files)? {
+    if let Some(origin) = arrays(&files, limit)? {
         return Ok(origin);
     }
     // The archives of these sets unpack into one folder (cifar-10-batches-bin).
     if let [only] = &folders(path)?[..]
-        && let Some(origin) = arrays(&listed(only)?)?
+        && let Some(origin) = arrays(&listed(only)?, limit)?
     {
         return Ok(origin);
     }
@@ -69,11 +69,11 @@ fn in_folder(path: &Path, limit: Option<usize>) -> Result<Box<dyn Origin>> {
     Err(error)
 }
 
-fn arrays(files: &[PathBuf]) -> Result<Option<Box<dyn Origin>>> {
-    if let Some(cifar) = Cifar::detect(files)? {
+fn arrays(files: &[PathBuf], limit: Option<usize>) -> Result<Option<Box<dyn Origin>>> {
+    if let Some(cifar) = Cifar::detect(files, limit)? {
         return Ok(Some(Box::new(cifar)));
     }
-    Ok(Idx::detect(files)?.map(|idx| Box::new(idx) as Box<dyn Origin>))
+    Ok(Idx::detect(files, limit)?.map(|idx| Box::new(idx) as Box<dyn Origin>))
 }
 
 /// The files directly in a folder, sorted bytewise.

@@ -1,13 +1,14 @@
 //! Pictures of equal shape, held once in memory or in a memory-mapped cache file, and the splits that index them.
 
+use super::cache::Mapped;
+use super::choice::chosen;
 use ldae_shared::resize::{Picture, resize_crop};
-use memmap2::Mmap;
 use std::sync::Arc;
 
 /// Where the decoded bytes are.
 pub(crate) enum Pixels {
     Memory(Vec<u8>),
-    Mapped(Mmap),
+    Mapped(Mapped),
 }
 
 /// All pictures of a data set: `n` pictures of `side * side * channels` u8 each, one after another.
@@ -144,16 +145,6 @@ impl Split {
         let (taken, rest) = chosen(self.len(), n);
         (self.subset(&rest), self.subset(&taken))
     }
-}
-
-/// `n` of `0..len` by a fixed shuffle, and the others; both ascending.
-pub(crate) fn chosen(len: usize, n: usize) -> (Vec<u32>, Vec<u32>) {
-    // Seed and epoch are constants: which pictures are chosen is a property of the count alone.
-    let mut taken = super::order(0, u32::MAX, len);
-    let mut rest = taken.split_off(n.min(len));
-    taken.sort_unstable();
-    rest.sort_unstable();
-    (taken, rest)
 }
 
 #[cfg(test)]

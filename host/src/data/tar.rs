@@ -5,10 +5,10 @@
 //! archives larger than memory and compressed ones work. Refused: archives that end early, `.cls` members that are not a
 //! number. Members that are not regular files are skipped.
 
+use super::choice::Choice;
 use super::compress;
 use super::layout::{self, Part};
 use super::origin::{Chunk, Origin, Payload, Raw};
-use super::split::chosen;
 use crate::{Error, Result};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -136,14 +136,15 @@ impl Tar {
 }
 
 /// At most `limit` items of each split, chosen by the fixed shuffle over their sorted names.
-fn limited(items: Vec<Item>, limit: usize) -> Vec<Item> {
-    let mut keep = vec![false; items.len()];
-    for part in Part::ALL {
-        let mut of_part: Vec<usize> = (0..items.len()).filter(|&i| items[i].part == part).collect();
-        of_part.sort_by(|&a, &b| items[a].name.cmp(&items[b].name));
-        chosen(of_part.len(), limit).0.iter().for_each(|&k| keep[of_part[k as usize]] = true);
-    }
-    items.into_iter().zip(keep).filter_map(|(item, keep)| keep.then_some(item)).collect()
+fn limited(mut items: Vec<Item>, limit: usize) -> Vec<Item> {
+    let place = |item: &Item| (item.shard, item.ordinal);
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    let parts: Vec<Part> = items.iter().map(|i| i.part).collect();
+    let choice = Choice::of(&parts, Some(limit));
+    let mut position = 0..;
+    items.retain(|_| position.next().is_some_and(|i| choice.has(i)));
+    items.sort_by_key(place);
+    items
 }
 
 /// WebDataset: the path up to the first dot of its last part.

@@ -228,9 +228,31 @@ fn limits_choose_before_decoding_and_reach_every_split() {
     let root = folder(&small_tree());
     let set = loaded(root.path(), &LoadOptions { limit: Some(1), ..LoadOptions::default() });
     assert_eq!((set.train.len(), set.test.unwrap().len(), set.unlabelled.unwrap().len()), (1, 1, 1));
-    let drawn =
-        load("drawn:train=50,test=20,side=8", &LoadOptions { limit: Some(10), ..LoadOptions::default() }).unwrap();
-    assert_eq!((drawn.train.len(), drawn.held_out().len()), (10, 10));
+    // Every kind of source: what the limit chooses of the whole set, and nothing else in the cache.
+    let batch = |labels: [u8; 7]| cifar::tests::file(&labels);
+    let cifar = folder(&[
+        ("data_batch_1.bin", batch([0, 1, 2, 3, 4, 5, 6])),
+        ("data_batch_2.bin.gz", compress::tests::gzip(&batch([7, 8, 9, 0, 1, 2, 3]))),
+        ("test_batch.bin", batch([9, 8, 7, 6, 5, 4, 3])),
+    ]);
+    let idx = folder(&idx_set());
+    let path = |root: &TempDir| root.path().to_str().unwrap().to_owned();
+    for (source, limit) in [("drawn:train=50,test=20,side=8".to_owned(), 10), (path(&cifar), 5), (path(&idx), 2)] {
+        let whole = load(&source, &LoadOptions::default()).unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let options =
+            LoadOptions { limit: Some(limit), cache: Some(cache.path().to_owned()), ..LoadOptions::default() };
+        let chosen = load(&source, &options).unwrap();
+        assert_eq!(pictures(&chosen.train), pictures(&whole.train.limit(limit)));
+        assert_eq!(pictures(chosen.held_out()), pictures(&whole.held_out().limit(limit)));
+        assert_ne!(chosen.fingerprint, whole.fingerprint);
+        let file = fs::read_dir(cache.path()).unwrap().next().unwrap().unwrap();
+        let kept = chosen.train.len() + chosen.held_out().len();
+        let decoded = kept * chosen.side() * chosen.side() * chosen.channels();
+        let length = file.metadata().unwrap().len() as usize;
+        assert!((decoded..decoded + kept * 200 + 1500).contains(&length), "{length} bytes for {decoded} of pictures");
+    }
+    assert!(refusal(root.path(), &LoadOptions { limit: Some(0), ..LoadOptions::default() }).1.contains("at least 1"));
 }
 
 #[test]
@@ -265,7 +287,11 @@ fn sets_above_the_memory_limit_are_mapped() {
     let cache = tempfile::tempdir().unwrap();
     let options = LoadOptions { cache: None, memory_limit: 1000, ..LoadOptions::default() };
     let origin = super::drawn::Drawn::parse("drawn:train=20,test=5,side=8").unwrap();
-    let store = super::cache::Growing::new(cache.path().join("x.ldae-pixels"), options.memory_limit);
+    let store = super::cache::Growing::new(
+        cache.path().join("x.ldae-pixels"),
+        options.memory_limit,
+        super::room::Room::with_cap(cache.path(), 1 << 20),
+    );
     let shaping = super::import::Shaping { side: 8, channels: 3, upscale: false };
     let (meta, pixels) = super::import::import(&origin, shaping, 0, "k".repeat(64), store, &mut |_, _| {}).unwrap();
     assert!(matches!(pixels, super::split::Pixels::Mapped(_)));

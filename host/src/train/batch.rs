@@ -4,10 +4,13 @@
 //! come from Philox streams keyed by them, the order from [`crate::data::order`]. An epoch drops its last
 //! partial batch, so that all steps have one shape.
 
-use crate::data::{Augment, Split, augment, order, permutation};
+use super::feed::{Ahead, Feed, Wanted, patchify};
+use crate::data::{Augment, Split, order, permutation};
+use crate::model::is_cpu;
 use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::noise::{Purpose, Stream, schedule};
-use ldae_shared::patch::{PatchGrid, pixel_value};
+use ldae_shared::patch::PatchGrid;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -15,11 +18,11 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Batches<'a> {
     split: &'a Split,
-    grid: PatchGrid,
-    rank: usize,
     batch: usize,
-    augment: Augment,
     seed: u64,
+    feed: Arc<Feed>,
+    /// Where the next step's values are made while this one is computed.
+    ahead: Option<Ahead>,
     /// Order of one epoch, kept while that epoch lasts.
     order: (u32, Vec<u32>),
     /// Nanoseconds spent on pictures and noise, summed over the threads.
@@ -27,7 +30,7 @@ pub struct Batches<'a> {
 }
 
 /// The samples of one step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Epoch, from 0.
     pub epoch: u32,
@@ -39,7 +42,16 @@ impl<'a> Batches<'a> {
     /// `batch` pictures a step, at most the whole split.
     pub fn new(split: &'a Split, grid: PatchGrid, rank: usize, batch: usize, augment: Augment, seed: u64) -> Self {
         let order = (0, order(seed, 0, split.len()));
-        Batches { split, grid, rank, batch: batch.min(split.len()), augment, seed, order, spent: AtomicU64::new(0) }
+        let feed = Arc::new(Feed { split: split.clone(), grid, rank, augment, seed });
+        Batches { split, batch: batch.min(split.len()), seed, feed, ahead: None, order, spent: AtomicU64::new(0) }
+    }
+
+    /// Makes values on all cores, and those of the next step while this one is computed: for training on a GPU. On a CPU the
+    /// training threads make what their part of the batch needs. The values are the same.
+    #[must_use]
+    pub fn ahead_of(mut self, device: &Device) -> Self {
+        self.ahead = (!is_cpu(device)).then(|| Ahead::new(Arc::clone(&self.feed)));
+        self
     }
 
     /// Seconds spent on pictures and noise so far, summed over the threads.
@@ -61,6 +73,17 @@ impl<'a> Batches<'a> {
 
     /// The samples of step `step`, counted from 0 over all epochs.
     pub fn step(&mut self, step: u64) -> Step {
+        let now = self.samples(step);
+        if self.ahead.is_some() {
+            let next = self.samples(step + 1);
+            if let Some(ahead) = &self.ahead {
+                ahead.begin(&now, next);
+            }
+        }
+        now
+    }
+
+    fn samples(&mut self, step: u64) -> Step {
         let epoch = (step / self.steps_per_epoch()) as u32;
         if self.order.0 != epoch {
             self.order = (epoch, order(self.seed, epoch, self.split.len()));
@@ -81,32 +104,27 @@ impl<'a> Batches<'a> {
 
     /// Clean, augmented patches [B, N, P] of some samples of an epoch.
     pub fn clean(&self, epoch: u32, samples: &[u32], device: &Device) -> Tensor<3> {
-        let (side, channels) = (self.split.side(), self.split.channels());
-        self.timed(|| {
-            let mut bytes = vec![0u8; samples.len() * self.grid.pixels()];
-            for (&sample, picture) in samples.iter().zip(bytes.chunks_exact_mut(self.grid.pixels())) {
-                let image = self.split.image(sample as usize);
-                augment(image, side, channels, self.augment, self.seed, epoch, sample, picture);
-            }
-            patches(self.grid, &bytes.chunks_exact(self.grid.pixels()).collect::<Vec<_>>(), device)
-        })
+        self.view(epoch, samples, 0, device)
     }
 
-    /// Patches [B, N, P] of one of two differently augmented views of some samples of an epoch.
+    /// [`Batches::clean`] as one of several independently augmented views; view 0 is the one that `clean` gives.
     pub fn view(&self, epoch: u32, samples: &[u32], view: u32, device: &Device) -> Tensor<3> {
-        // Views are augmented like two pictures of different epochs.
-        self.clean(2 * epoch + view, samples, device)
+        self.values(Wanted::View(view), epoch, samples, device)
     }
 
     /// Standard normal latent noise [B, N, K] of some samples of an epoch.
     pub fn noise(&self, epoch: u32, samples: &[u32], device: &Device) -> Tensor<3> {
-        let values = self.grid.tokens() * self.rank;
+        self.values(Wanted::Noise, epoch, samples, device)
+    }
+
+    fn values(&self, wanted: Wanted, epoch: u32, samples: &[u32], device: &Device) -> Tensor<3> {
         self.timed(|| {
-            let mut noise = vec![0f32; samples.len() * values];
-            for (&sample, noise) in samples.iter().zip(noise.chunks_exact_mut(values)) {
-                Stream::new(self.seed, Purpose::Latent, epoch, sample).fill_gaussian(noise);
-            }
-            Tensor::from_data(TensorData::new(noise, [samples.len(), self.grid.tokens(), self.rank]), device)
+            let values = match &self.ahead {
+                Some(ahead) => ahead.values(wanted, epoch, samples),
+                None => self.feed.values(wanted, epoch, samples),
+            };
+            let [rows, columns] = self.feed.shape(wanted);
+            Tensor::from_data(TensorData::new(values, [samples.len(), rows, columns]), device)
         })
     }
 
@@ -136,11 +154,9 @@ impl<'a> Batches<'a> {
 /// When a picture has another size.
 pub fn patches(grid: PatchGrid, pictures: &[&[u8]], device: &Device) -> Tensor<3> {
     let mut patches = vec![0f32; pictures.len() * grid.pixels()];
-    let mut values = vec![0f32; grid.pixels()];
     for (picture, target) in pictures.iter().zip(patches.chunks_exact_mut(grid.pixels())) {
-        assert_eq!(picture.len(), values.len(), "pictures of the grid's size");
-        values.iter_mut().zip(*picture).for_each(|(value, &byte)| *value = pixel_value(byte));
-        grid.patchify(&values, target);
+        assert_eq!(picture.len(), grid.pixels(), "pictures of the grid's size");
+        patchify(grid, picture, target);
     }
     let shape = [pictures.len(), grid.tokens(), grid.patch_values()];
     Tensor::from_data(TensorData::new(patches, shape), device)

@@ -11,6 +11,7 @@ pub mod checkpoint;
 mod config;
 pub mod device;
 mod directory;
+mod feed;
 mod log;
 pub mod metrics;
 pub mod monitor;

@@ -66,6 +66,15 @@ impl Stream {
         }
     }
 
+    /// The same stream from its block `block` on. Streams that begin far apart serve several uses of one sample.
+    #[must_use]
+    pub const fn at_block(mut self, block: u32) -> Self {
+        self.counter[0] = block;
+        self.used = 4;
+        self.spare = None;
+        self
+    }
+
     /// Next 32 random bits.
     pub fn next_u32(&mut self) -> u32 {
         if self.used >= 4 {
@@ -131,6 +140,7 @@ mod tests {
             let expected = philox4x32_10([block, 9, 7, 4], [0x89ab_cdef, 0x0123_4567]);
             assert_eq!([(); 4].map(|()| stream.next_u32()), expected);
         }
+        assert_eq!(stream.at_block(7).next_u32(), philox4x32_10([7, 9, 7, 4], [0x89ab_cdef, 0x0123_4567])[0]);
     }
 
     #[test]

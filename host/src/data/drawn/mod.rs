@@ -18,6 +18,7 @@ mod patterns;
 pub use paint::draw;
 pub use patterns::CLASSES;
 
+use super::choice::Choice;
 use super::layout::Part;
 use super::origin::{Chunk, Origin, Payload, Raw};
 use crate::{Error, Result};
@@ -52,13 +53,15 @@ pub(crate) struct Drawn {
     channels: usize,
     seed: u64,
     classes: Vec<String>,
+    choice: Choice,
 }
 
 impl Drawn {
     /// Reads `drawn` or `drawn:train=4000,test=1000,side=32,channels=3,seed=1`; what is not given keeps these values.
     pub fn parse(source: &str) -> Result<Drawn> {
         let classes = CLASSES.iter().map(|c| (*c).to_owned()).collect();
-        let mut drawn = Drawn { train: 4000, test: 1000, side: 32, channels: 3, seed: 1, classes };
+        let mut drawn =
+            Drawn { train: 4000, test: 1000, side: 32, channels: 3, seed: 1, classes, choice: Choice::of(&[], None) };
         let settings = source.strip_prefix("drawn").unwrap_or(source).trim_start_matches(':');
         for setting in settings.split(',').filter(|s| !s.is_empty()) {
             let refused = || {
@@ -77,6 +80,18 @@ impl Drawn {
             }
         }
         Ok(drawn)
+    }
+
+    /// The same pictures, at most `limit` of each split.
+    pub fn limited(self, limit: Option<usize>) -> Drawn {
+        let parts: Vec<Part> = match limit {
+            Some(_) => [(Part::Train, self.train), (Part::Test, self.test)]
+                .into_iter()
+                .flat_map(|(part, count)| std::iter::repeat_n(part, count as usize))
+                .collect(),
+            None => Vec::new(),
+        };
+        Drawn { choice: Choice::of(&parts, limit), ..self }
     }
 }
 
@@ -99,13 +114,15 @@ impl Origin for Drawn {
     }
 
     fn count(&self) -> Option<usize> {
-        Some((self.train + self.test) as usize)
+        Some(self.choice.count((self.train + self.test) as usize))
     }
 
     fn each(&self, visit: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
-        for (part, name, count) in [(Part::Train, "train", self.train), (Part::Test, "test", self.test)] {
-            for start in (0..count).step_by(CHUNK) {
-                let raws = (start..count.min(start + CHUNK as u32)).map(|index| {
+        let splits = [(Part::Train, "train", 0, self.train), (Part::Test, "test", self.train, self.test)];
+        for (part, name, before, count) in splits {
+            let wanted: Vec<u32> = (0..count).filter(|&index| self.choice.has((before + index) as usize)).collect();
+            for chunk in wanted.chunks(CHUNK) {
+                let raws = chunk.iter().map(|&index| {
                     let scene = Scene { seed: self.seed, part, index };
                     Raw {
                         name: format!("drawn/{name}/{}/{index:06}", CLASSES[scene.class()]),

@@ -1,0 +1,108 @@
+//! A folder of many JPEG files trains in bounded memory: pictures are decoded in parallel into the cache on disk, and training
+//! reads them from there.
+//!
+//! 100,000 drawn files of 112 pixels a side (LDAE_STREAM_FILES names another number) become 2.8 GB of decoded pictures. Peaks are
+//! read from /proc while the program runs: `VmHWM` counts everything, also pages of the cache file, which the system may take back at any
+//! time; `RssAnon` is the program's own memory.
+
+use ldae_host::bench::pipeline::write_jpeg;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const FILES: usize = 100_000;
+/// Of the files, and of the pictures that they become: decoded, 100,000 do not fit in the 2 GiB that may stay in memory.
+const JPEG_SIDE: usize = 112;
+const SIDE: usize = 96;
+/// Bound of both peaks, bytes: a third of the decoded pictures.
+const BOUND: u64 = 900 << 20;
+
+/// `count` files in folders of a thousand.
+fn draw(folder: &Path, count: usize) -> usize {
+    let (next, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    (0..count.div_ceil(1000)).for_each(|i| std::fs::create_dir_all(folder.join(format!("{i:03}"))).unwrap());
+    let work = || loop {
+        let i = next.fetch_add(1, Ordering::Relaxed);
+        if i >= count {
+            break;
+        }
+        let size = write_jpeg(&folder.join(format!("{:03}", i / 1000)), i, JPEG_SIDE).unwrap();
+        bytes.fetch_add(size, Ordering::Relaxed);
+    };
+    std::thread::scope(|scope| {
+        (0..std::thread::available_parallelism().map_or(1, usize::from)).for_each(|_| drop(scope.spawn(work)));
+    });
+    bytes.into_inner()
+}
+
+/// Peaks of a process's memory until it ends, bytes: everything, and its own.
+fn peaks(child: &mut Child) -> (u64, u64) {
+    let status = format!("/proc/{}/status", child.id());
+    let (mut whole, mut own) = (0, 0);
+    loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+            line.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) << 10
+        };
+        whole = whole.max(value("VmHWM:"));
+        own = own.max(value("RssAnon:"));
+        if child.try_wait().unwrap().is_some() {
+            return (whole, own);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+#[ignore = "draws 100,000 files: ci.sh stream"]
+fn many_files_train_in_bounded_memory() {
+    let count = std::env::var("LDAE_STREAM_FILES").map_or(FILES, |n| n.parse().expect("a number of files"));
+    let program = ldae_tests::ldae();
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, cache) = (folder.path().join("pictures"), folder.path().join("cache"));
+    let began = Instant::now();
+    let bytes = draw(&pictures, count);
+    println!("{count} files, {:.2} GB, drawn in {:.0?}", bytes as f64 / 1e9, began.elapsed());
+    let train = |run: &str, more: &[&str]| {
+        let options = "--preset xs --image 96 --patch 12 --channels 3 --batch 32 --steps 5 --log-every 5 --knn-every 1000 \
+                       --checkpoint-every 1000 --pca-patches 2000 --device cpu";
+        let began = Instant::now();
+        let mut child = Command::new(&program)
+            .arg("train")
+            .arg("--data")
+            .arg(&pictures)
+            .arg("--out")
+            .arg(folder.path().join(run))
+            .args(options.split_whitespace())
+            .args(more)
+            .env("XDG_CACHE_HOME", &cache)
+            .env("LDAE_CACHE_GB", "4")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (whole, own) = peaks(&mut child);
+        assert!(child.wait().unwrap().success(), "{run}");
+        let (seconds, mib) = (began.elapsed().as_secs_f64(), |bytes: u64| bytes >> 20);
+        println!("{run}: {seconds:.1} s, peak {} MiB, of which its own {} MiB", mib(whole), mib(own));
+        assert!(own > 0 && whole >= own, "the figures of /proc");
+        assert!(whole < BOUND, "{run}: {whole} bytes");
+        let run = std::fs::read_to_string(folder.path().join(run).join("metrics.jsonl")).unwrap();
+        (seconds, run)
+    };
+    let cached = || -> u64 {
+        let files = std::fs::read_dir(cache.join("ldae")).map(|files| files.flatten().collect()).unwrap_or(Vec::new());
+        files.iter().map(|file| file.metadata().unwrap().len()).sum()
+    };
+    let (seconds, first) = train("import", &[]);
+    println!("{:.2} ms a picture, {:.2} GB in the cache", 1e3 * seconds / count as f64, cached() as f64 / 1e9);
+    if count * SIDE * SIDE * 3 > 2 << 30 {
+        assert!(cached() > (count * SIDE * SIDE * 3) as u64, "all pictures are in the cache");
+    }
+    let (_, second) = train("cached", &[]);
+    assert_eq!(first, second, "the cache gives what the files gave");
+    let before = cached();
+    train("limited", &["--limit", "2000"]);
+    assert_eq!(cached(), before, "two thousand pictures stay in memory");
+}
