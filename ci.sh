@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")" || exit 2
 
-all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board onnx cuda mpi stream fuzz miri"
+all_steps="fmt no_std no_panic firmware boards clippy doc test checked emulated instructions aarch64 linux_board onnx pytorch cuda mpi stream fuzz miri"
 bare_targets="thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf"
 firmware_packages="app microbit qemu-arm qemu-m33 qemu-m55 qemu-riscv std"
 board_packages="nucleo-f411re nucleo-h743zi nrf52840-dk pico pico2 esp32c3"
@@ -252,6 +252,13 @@ step_onnx() {
   ${LDAE_PYTHON:-python3} -c "import onnx, onnxruntime" 2>/dev/null ||
     { skip "Python lacks onnx or onnxruntime: pip install onnx onnxruntime, or set LDAE_PYTHON"; return 0; }
   cargo test --release -p ldae-host --lib onnx:: -- --include-ignored --nocapture
+}
+
+# One training step of every recipe, gradients included, against PyTorch. LDAE_PYTHON names a Python that has it.
+step_pytorch() {
+  ${LDAE_PYTHON:-python3} -c "import torch" 2>/dev/null ||
+    { skip "Python lacks torch: pip install torch, or set LDAE_PYTHON"; return 0; }
+  cargo test --release -p ldae-host --lib pytorch -- --ignored --nocapture
 }
 
 # NVRTC only: neither a CUDA toolkit nor a GPU is needed to build.

@@ -12,6 +12,7 @@ use ldae_host::tokenizer::{self, psnr};
 use ldae_host::train::workers::Workers;
 use ldae_host::{Error, Result};
 use ldae_shared::patch::PatchGrid;
+use ldae_shared::spec::EncoderSpec;
 use std::time::Instant;
 
 /// Random seed of everything.
@@ -41,6 +42,10 @@ fn main() -> Result<()> {
     );
     println!("{:24} {:>8} {:>8}", "tokenizer", "PSNR dB", "seconds");
 
+    let e = ldae_shared::spec::preset("xs").ok_or_else(|| Error::new("there is no preset xs"))?.spec;
+    // The side of a picture is at most 4096 pixels.
+    let spec =
+        EncoderSpec { image: image as u16, channels: channels as u8, patch: patch as u16, rank: rank as u16, ..e };
     let pca = pca::fit(grid, rank, train.len(), |i| train.image(i), PCA_PATCHES, SEED)?;
     for (name, kind) in [
         ("patch-pca", TokenizerKind::PatchPca),
@@ -48,7 +53,7 @@ fn main() -> Result<()> {
         ("patch-vae", TokenizerKind::PatchVae),
     ] {
         let start = Instant::now();
-        let space = tokenizer::fit(kind, grid, rank, train, &pca, SEED, (&workers, &out))?.on(&device);
+        let space = tokenizer::fit(kind, &spec, train, &pca, SEED, (&workers, &device, &out))?.on(&device);
         let seconds = start.elapsed().as_secs_f64();
         let quality = psnr(&test, grid, &workers, &device, |x| space.decode(space.encode(x)));
         println!("{name:24} {quality:8.2} {seconds:8.0}");
@@ -56,7 +61,7 @@ fn main() -> Result<()> {
     for kind in Kind::ALL.into_iter().rev() {
         let start = Instant::now();
         let training = Training { steps, seed: SEED, ..Training::default() };
-        let settings = Settings { kind, image, patch, channels, rank, width: Settings::WIDTH, training };
+        let settings = Settings { training, ..Settings::new(kind, &spec) };
         let (tokenizer, report) = ConvTokenizer::train(&settings, train, &workers, &device, &out)?;
         let seconds = start.elapsed().as_secs_f64();
         let quality = psnr(&test, grid, &workers, &device, |x| tokenizer.decode(tokenizer.encode(x)));

@@ -122,7 +122,8 @@ impl Bench {
         let frame = Frame::new(spec, &device).with_precision(o.precision);
         let workers = Workers::new(threads)?;
         let quiet = crate::cli::Output::silent();
-        let tokenizer = tokenizer::fit(config.recipe.tokenizer(), &e, &split, &pca, o.seed, (&workers, &quiet))?;
+        let tokenizer =
+            tokenizer::fit(config.recipe.tokenizer(), &e, &split, &pca, o.seed, (&workers, &device, &quiet))?;
         let (weight, t) = (o.residual_weight as f32, config.schedule.t_embed);
         Ok(Bench {
             state: State::new(to_device(&init_parameters(&spec, o.seed), &device)),

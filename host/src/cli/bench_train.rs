@@ -2,6 +2,7 @@
 
 use super::{Outcome, Output};
 use crate::bench::training::Bench;
+use crate::model::Precision;
 use crate::train::{TrainOptions, device};
 use crate::{Error, Result};
 use serde_json::json;
@@ -37,6 +38,18 @@ pub struct Args {
     /// Parts a batch is cut into for the cores of a CPU
     #[arg(long, requires = "train", help_heading = "Training")]
     shards: Option<usize>,
+    /// Parts a batch is cut into on a GPU
+    #[arg(long, requires = "train", help_heading = "Training")]
+    accumulate: Option<usize>,
+    /// Of the blocks' products
+    #[arg(long, requires = "train", help_heading = "Training")]
+    precision: Option<Precision>,
+    /// Gradient checkpointing
+    #[arg(long, requires = "train", help_heading = "Training")]
+    recompute: bool,
+    /// Recipe
+    #[arg(long, requires = "train", help_heading = "Training")]
+    recipe: Option<String>,
     /// Prints the shape as JSON, then takes as many steps as each line of standard input says and prints their seconds
     #[arg(long, requires = "train", hide = true)]
     paced: bool,
@@ -57,6 +70,10 @@ pub fn run(args: &Args, preset: &[String], on: &[String], threads: Option<usize>
         rank: args.rank,
         decoder_depth: args.decoder_depth,
         shards: args.shards,
+        accumulate: args.accumulate,
+        precision: args.precision,
+        recompute: args.recompute.then_some(true),
+        recipe: args.recipe.clone(),
         ..TrainOptions::default()
     };
     let threads = match threads {

@@ -39,9 +39,9 @@ pub struct Args {
     /// mean, mean-std or grid2x2 (runs only). Default: the run's.
     #[arg(long)]
     pooling: Option<String>,
-    /// Time step of the encoder, 0 to 1000 (runs only).
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
-    t: u16,
+    /// Time step of the encoder, 0 to 1000 (runs only). Default: the run's.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    t: Option<u16>,
     /// Which checkpoint of the run.
     #[arg(long, value_parser = ["last", "best"], default_value = "last")]
     checkpoint: String,
@@ -90,7 +90,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     let dataset = data::load(&source, &options)?;
     let splits = chosen(&dataset, &args.split, args.limit.map(|n| n as usize))?;
 
-    let float = subject.float(args.t, &[pooling])?;
+    let float = subject.float(subject.time_step(args.t), &[pooling])?;
     let integer = subject.integer()?;
     let (dim, dtype) = match (&float, integer.first()) {
         (Some(e), _) => (e.vectors()[0].dim, npy::Type::F32),

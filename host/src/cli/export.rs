@@ -27,9 +27,9 @@ pub struct Args {
     /// Calibration and comparison pictures. Default: the run's own data.
     #[arg(long)]
     data: Option<String>,
-    /// Time step to fold into the weights, 0 to 1000.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
-    t: u16,
+    /// Time step to fold into the weights, 0 to 1000. Default: the run's.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    t: Option<u16>,
     /// Pooling of the exported encoder: mean, mean-std or grid2x2. Default: the run's.
     #[arg(long)]
     pooling: Option<String>,
@@ -65,7 +65,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
         config.check_dataset(&dataset)?;
     }
     let options = Options {
-        t: args.t,
+        t: args.t.unwrap_or(config.schedule.t_embed as u16),
         pooling,
         calibration: args.calibration as usize,
         vectors: args.vectors as usize,

@@ -12,11 +12,14 @@ use super::embedder::{Embedder, Role, Vector};
 use super::pooling::{self, pool};
 use crate::model::positions::{positions, time_features};
 use crate::model::{NORM_EPSILON, Weights};
+use crate::tokenizer::ConvTokenizer;
 use crate::{Error, Result};
+use burn::tensor::{Device, Tensor, TensorData};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use ldae_shared::patch::{PatchGrid, pixel_value};
 use ldae_shared::spec::{EncoderSpec, Pooling};
+use std::sync::Arc;
 
 /// Time steps of training (METHOD.md section 1); probing lies between clean and pure noise.
 pub const MAX_T: u16 = 1000;
@@ -69,6 +72,8 @@ pub struct RunEncoder {
     spec: EncoderSpec,
     grid: PatchGrid,
     poolings: Vec<Pooling>,
+    /// In place of `project`, where the tokenizer is convolutional.
+    tokenizer: Option<Arc<ConvTokenizer>>,
     /// [P, K], then [K, W] with the positions added after it.
     project: Linear,
     embed: Linear,
@@ -103,13 +108,17 @@ impl RunEncoder {
             let modulation = part("modulation")?.apply(&condition);
             Ok(Block { modulation, qkv: part("qkv")?, proj: part("proj")?, fc1: part("fc1")?, fc2: part("fc2")? })
         });
-        let (project, embed) = front_end(weights, &spec)?;
+        let (project, embed) = match weights.tokenizer() {
+            None => front_end(weights, &spec)?,
+            Some(_) => (Linear { weight: Vec::new(), bias: Vec::new() }, Linear::of(weights, "encoder.embed")?),
+        };
         Ok(RunEncoder {
             name: name.to_owned(),
             role: Role::Baseline,
             spec,
             grid,
             poolings: poolings.to_vec(),
+            tokenizer: weights.tokenizer().cloned(),
             project,
             embed,
             positions: positions(grid.side(), spec.width.into()),
@@ -129,7 +138,15 @@ impl RunEncoder {
         let pixels: Vec<f32> = picture.iter().map(|&byte| pixel_value(byte)).collect();
         let mut patches = vec![0.0; self.grid.tokens() * self.grid.patch_values()];
         self.grid.patchify(&pixels, &mut patches);
-        let mut x = self.embed.apply(&self.project.apply(&patches));
+        let latents = match &self.tokenizer {
+            None => self.project.apply(&patches),
+            Some(tokenizer) => {
+                let shape = [1, self.grid.tokens(), self.grid.patch_values()];
+                let patches = Tensor::<3>::from_data(TensorData::new(patches, shape), &Device::flex());
+                tokenizer.encode(patches).into_data().iter::<f32>().collect()
+            }
+        };
+        let mut x = self.embed.apply(&latents);
         add(&mut x, &self.positions);
         for block in &self.blocks {
             block.forward(&mut x, width, self.spec.heads.into());

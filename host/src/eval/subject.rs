@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 /// Patches that the PCA baseline of a lone artifact is fitted on (a run brings its own PCA).
 const PCA_PATCHES: usize = 100_000;
+/// Time step of encoders that no run accompanies (METHOD.md section 1).
+const DEFAULT_T: u16 = 10;
 /// Seed of the untrained encoder beside a lone artifact (a run's is its own seed).
 const SEED: u64 = 1;
 
@@ -72,6 +74,11 @@ impl Subject {
         self.weights.is_some()
     }
 
+    /// The time step at which a run embeds: the one asked for, or the run's own.
+    pub fn time_step(&self, asked: Option<u16>) -> u16 {
+        asked.unwrap_or_else(|| self.config.as_ref().map_or(DEFAULT_T, |c| c.schedule.t_embed as u16))
+    }
+
     /// Shape of the encoder.
     ///
     /// # Errors
@@ -120,6 +127,9 @@ impl Subject {
         };
         let seed = self.config.as_ref().map_or(SEED, |c| c.optimiser.seed);
         let mut weights = init_weights(&spec, seed, pca)?;
+        if let Some(trained) = &self.weights {
+            weights = weights.with_front_of(trained);
+        }
         let zero = RunEncoder::new("untrained, zero gates", &weights, t, poolings)?;
         randomise_gates(&mut weights, seed);
         Ok([zero, RunEncoder::new("untrained, random gates", &weights, t, poolings)?])

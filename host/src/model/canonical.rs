@@ -4,12 +4,13 @@
 //! A tokenizer per patch is an affine map, z = A (x − mean)/s, and so is the first layer; together they are a patch embedding.
 //! With L [K, W] the embedding of s·z (E/s of a network that reads latents, D·E of one that reads pictures):
 //! embed(x) = Lᵀ·A (x − mean) + bias = (Aᵀ L)ᵀ x + …, and projecting x on the span of A's rows first changes nothing. A class
-//! that is not said is one more bias of the conditioning MLP.
+//! that is not said is one more bias of the conditioning MLP. A convolutional tokenizer stays in front as it is: such an encoder
+//! can be evaluated, not exported.
 
 use super::pca::PatchPca;
 use super::{ModelSpec, Space, Weights, layout};
 use crate::recipe::Schedule;
-use crate::tokenizer::LinearTokenizer;
+use crate::tokenizer::{LinearTokenizer, Tokenizer};
 use crate::{Error, Result};
 
 /// The encoder half of a model, `parameter` giving its values by name.
@@ -20,21 +21,31 @@ pub fn encoder<'a>(
     spec: &ModelSpec,
     parameter: &dyn Fn(&str) -> Option<&'a [f32]>,
     pca: &PatchPca,
-    tokenizer: &LinearTokenizer,
+    tokenizer: &Tokenizer,
     schedule: Schedule,
 ) -> Result<Weights> {
+    let (linear, conv) = match tokenizer {
+        Tokenizer::Pca(linear) | Tokenizer::Linear(linear) => (Some(linear), None),
+        Tokenizer::Conv(conv) => (None, Some(conv)),
+    };
     let values = |name: &str| {
         parameter(name).map(<[f32]>::to_vec).ok_or_else(|| Error::new(format!("the model has no tensor {name}")))
     };
     let rank = usize::from(spec.encoder.rank);
-    let same_space = tokenizer.encode == pca.basis[..rank * pca.mean.len()] && tokenizer.decode == tokenizer.encode;
-    let canonical = spec.encoder_only();
+    let kept = &pca.basis[..rank * pca.mean.len()];
+    // A linear tokenizer whose map has to be taken into the patch embedding.
+    let map = linear.filter(|t| spec.input == Space::Latent || t.encode != kept || t.decode != kept);
+    let canonical = match conv {
+        // Latents in: there is no patch embedding that does what the convolutions do.
+        Some(_) => ModelSpec { input: Space::Latent, ..spec.encoder_only() },
+        None => spec.encoder_only(),
+    };
     let mut parameters = Vec::new();
     for entry in layout::layout(&canonical) {
         parameters.push(match entry.name.as_str() {
-            "encoder.embed.weight" | "encoder.embed.bias" if !(same_space && spec.input == Space::Image) => {
+            "encoder.embed.weight" | "encoder.embed.bias" if let Some(map) = map => {
                 let (weight, bias) =
-                    embedding(spec, &values("encoder.embed.weight")?, &values("encoder.embed.bias")?, tokenizer);
+                    embedding(spec, &values("encoder.embed.weight")?, &values("encoder.embed.bias")?, map);
                 if entry.name.ends_with("weight") { weight } else { bias }
             }
             "time.fc2.bias" if spec.classes > 0 => {
@@ -47,8 +58,15 @@ pub fn encoder<'a>(
             name => values(name)?,
         });
     }
-    let basis = if same_space { pca.clone() } else { spanning(tokenizer, pca) };
-    Ok(Weights::new(canonical, parameters, &basis)?.with_schedule(schedule))
+    let basis = match linear {
+        Some(linear) if linear.encode != kept => spanning(linear, pca),
+        _ => pca.clone(),
+    };
+    let weights = Weights::new(canonical, parameters, &basis)?.with_schedule(schedule);
+    Ok(match conv {
+        Some(conv) => weights.with_tokenizer(conv.as_ref().clone()),
+        None => weights,
+    })
 }
 
 /// Patch embedding [P, W] and bias [W] of the first layer behind the tokenizer.
@@ -160,7 +178,7 @@ mod tests {
                 let names: BTreeMap<String, &Vec<f32>> =
                     layout::layout(&spec).into_iter().map(|p| p.name).zip(&parameters).collect();
                 let find = |name: &str| names.get(name).map(|v| v.as_slice());
-                let weights = encoder(&spec, &find, &pca, &tokenizer, schedule).unwrap();
+                let weights = encoder(&spec, &find, &pca, &Tokenizer::Linear(tokenizer.clone()), schedule).unwrap();
                 let t = 300;
                 let canonical = RunEncoder::new("canonical", &weights, t, &pooling::ALL).unwrap();
 

@@ -4,9 +4,11 @@ use super::ModelSpec;
 use super::layout::layout;
 use super::pca::PatchPca;
 use crate::recipe::Schedule;
+use crate::tokenizer::ConvTokenizer;
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One tensor, row-major f32.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,12 +22,14 @@ pub struct NamedTensor {
 }
 
 /// All tensors of a model in layout order, then the PCA.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Weights {
     spec: ModelSpec,
     tensors: Vec<NamedTensor>,
     index: BTreeMap<String, usize>,
     schedule: Schedule,
+    /// What makes the latents that the embedding reads, if it is not the PCA.
+    tokenizer: Option<Arc<ConvTokenizer>>,
 }
 
 impl Weights {
@@ -59,13 +63,42 @@ impl Weights {
             tensors.push(NamedTensor { name: name.to_owned(), shape, values: values.clone() });
         }
         let index = tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
-        Ok(Weights { spec, tensors, index, schedule: Schedule::SigmaLinear })
+        Ok(Weights { spec, tensors, index, schedule: Schedule::SigmaLinear, tokenizer: None })
     }
 
     /// The same weights, trained with another schedule than the l-DAE's.
     #[must_use]
     pub fn with_schedule(self, schedule: Schedule) -> Self {
         Weights { schedule, ..self }
+    }
+
+    /// The same weights behind a convolutional tokenizer.
+    #[must_use]
+    pub fn with_tokenizer(self, tokenizer: ConvTokenizer) -> Self {
+        Weights { tokenizer: Some(Arc::new(tokenizer)), ..self }
+    }
+
+    /// The same weights behind the tokenizer, and with the schedule, of others.
+    #[must_use]
+    pub fn with_front_of(self, others: &Weights) -> Self {
+        Weights { tokenizer: others.tokenizer.clone(), schedule: others.schedule, ..self }
+    }
+
+    /// The convolutional tokenizer in front of the encoder, if there is one.
+    pub fn tokenizer(&self) -> Option<&Arc<ConvTokenizer>> {
+        self.tokenizer.as_ref()
+    }
+
+    /// Refuses an encoder that boards and other runtimes cannot have.
+    ///
+    /// # Errors
+    /// There is a convolutional tokenizer in front of it.
+    pub fn check_exportable(&self) -> Result<()> {
+        match self.tokenizer {
+            None => Ok(()),
+            Some(_) => Err(Error::new("the tokenizer of this run is convolutional, and exported encoders read patches")
+                .hint("evaluate it with `ldae eval`, or train a recipe with a tokenizer per patch, such as tok-patch-pca or l-dae")),
+        }
     }
 
     /// Noise levels of the training.
@@ -81,9 +114,10 @@ impl Weights {
             return Cow::Borrowed(self);
         }
         let mut scaled = self.clone();
+        let patches = self.tokenizer.is_none();
         let mean = scaled.get("pca.mean").map(|t| t.values.clone()).unwrap_or_default();
         let weight = scaled.get("encoder.embed.weight").map(|t| t.values.clone()).unwrap_or_default();
-        if let Some(bias) = scaled.values_mut("encoder.embed.bias") {
+        if let Some(bias) = scaled.values_mut("encoder.embed.bias").filter(|_| patches) {
             let w = bias.len();
             for (c, bias) in bias.iter_mut().enumerate() {
                 let offset: f64 =

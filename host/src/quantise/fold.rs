@@ -14,8 +14,9 @@ impl FloatEncoder {
     /// Folds `weights` at time step `t` (0..=1000); `pooling` replaces the one of the training configuration.
     ///
     /// # Errors
-    /// A tensor is missing, has another shape, or is not finite.
+    /// A tensor is missing, has another shape, or is not finite; or the tokenizer is convolutional.
     pub fn fold(weights: &Weights, t: u16, pooling: Pooling) -> Result<Self> {
+        weights.check_exportable()?;
         let weights = &*weights.at(t);
         let mut spec = weights.spec().encoder;
         spec.pooling = pooling;

@@ -35,6 +35,7 @@ impl<'a> Network<'a> {
         standardiser: &'a Standardiser,
         device: &str,
     ) -> Result<Self> {
+        weights.check_exportable()?;
         let weights = &*weights.at(t);
         let device = crate::train::device::choose(device)?;
         let spec = EncoderSpec { pooling, ..weights.spec().encoder };

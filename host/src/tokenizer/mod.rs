@@ -37,47 +37,41 @@ pub enum Tokenizer {
     Conv(Box<ConvTokenizer>),
 }
 
-/// Fits or trains a tokenizer of K = `spec.rank` on the training pictures; `pca` is that of the same patches at the same rank.
-///
-/// Trained on the CPU whatever device the run uses: the result is then the same for every process of a run.
+/// The kind of a convolutional tokenizer.
+fn conv_kind(kind: TokenizerKind) -> Option<conv::Kind> {
+    match kind {
+        TokenizerKind::ConvVae => Some(conv::Kind::ConvVae),
+        TokenizerKind::Vqgan => Some(conv::Kind::Vqgan),
+        TokenizerKind::VqganNoPerceptual => Some(conv::Kind::VqganNoPerceptual),
+        TokenizerKind::PatchPca | TokenizerKind::Pixel | TokenizerKind::PatchAe | TokenizerKind::PatchVae => None,
+    }
+}
+
+/// Fits or trains a tokenizer for encoders of `spec` on the training pictures; `pca` is that of their patches.
 ///
 /// # Errors
-/// The patch side does not suit the pictures or the tokenizer, or its loss is no longer finite.
+/// The tokenizer cannot be built for these patches, its training diverged, or the device does not hand over its values.
 pub fn fit(
     kind: TokenizerKind,
     spec: &EncoderSpec,
     split: &Split,
     pca: &PatchPca,
     seed: u64,
-    (workers, out): (&Workers, &Output),
+    (workers, device, out): (&Workers, &Device, &Output),
 ) -> Result<Tokenizer> {
-    let rank = usize::from(spec.rank);
-    if let Some(mut settings) = conv_settings(kind, spec) {
+    let rank = spec.rank.into();
+    if let Some(kind) = conv_kind(kind) {
+        let mut settings = conv::Settings::new(kind, spec);
         settings.training.seed = seed;
-        let (tokenizer, report) = ConvTokenizer::train(&settings, split, workers, &Device::flex(), out)?;
-        out.line(format_args!("tokenizer {}: {report}", settings.kind.name()));
+        let (tokenizer, _) = ConvTokenizer::train(&settings, split, workers, device, out)?;
         return Ok(Tokenizer::Conv(Box::new(tokenizer)));
     }
+    if matches!(kind, TokenizerKind::PatchPca | TokenizerKind::Pixel) {
+        return Ok(Tokenizer::Pca(LinearTokenizer::of_pca(pca, rank)));
+    }
     let grid = PatchGrid::of(spec).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
-    let linear = |variational| LinearTokenizer::train(variational, grid, rank, split, pca, seed, (workers, out));
-    Ok(match kind {
-        TokenizerKind::PatchAe => Tokenizer::Linear(linear(false)?),
-        TokenizerKind::PatchVae => Tokenizer::Linear(linear(true)?),
-        _ => Tokenizer::Pca(LinearTokenizer::of_pca(pca, rank)),
-    })
-}
-
-/// Settings of a convolutional tokenizer, if it is one.
-fn conv_settings(kind: TokenizerKind, spec: &EncoderSpec) -> Option<conv::Settings> {
-    let kind = match kind {
-        TokenizerKind::ConvVae => conv::Kind::ConvVae,
-        TokenizerKind::Vqgan => conv::Kind::Vqgan,
-        TokenizerKind::VqganNoPerceptual => conv::Kind::VqganNoPerceptual,
-        TokenizerKind::PatchPca | TokenizerKind::Pixel | TokenizerKind::PatchAe | TokenizerKind::PatchVae => {
-            return None;
-        }
-    };
-    Some(conv::Settings::new(kind, spec))
+    let variational = kind == TokenizerKind::PatchVae;
+    LinearTokenizer::train(variational, grid, rank, split, pca, seed, (workers, out)).map(Tokenizer::Linear)
 }
 
 impl Tokenizer {
@@ -85,22 +79,7 @@ impl Tokenizer {
     pub fn on(&self, device: &Device) -> LatentSpace {
         match self {
             Tokenizer::Pca(linear) | Tokenizer::Linear(linear) => LatentSpace::linear(linear, device),
-            Tokenizer::Conv(conv) => LatentSpace::conv(conv, device),
-        }
-    }
-
-    /// The affine map of a patch that it is.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn linear(&self) -> Result<&LinearTokenizer> {
-        match self {
-            Tokenizer::Pca(linear) | Tokenizer::Linear(linear) => Ok(linear),
-            Tokenizer::Conv(conv) => Err(Error::new(format!(
-                "tokenizer {} sees whole pictures: an encoder behind it has no patch embedding of its own",
-                conv.settings().kind.name()
-            ))
-            .hint("choose a recipe with a tokenizer per patch, such as tok-patch-pca or l-dae")),
+            Tokenizer::Conv(conv) => LatentSpace::Conv(Box::new(conv.to_device(device))),
         }
     }
 
@@ -115,34 +94,43 @@ impl Tokenizer {
 
     /// Names and shapes of [`Tokenizer::tensors`].
     pub fn shapes(kind: TokenizerKind, spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> {
-        if let Some(settings) = conv_settings(kind, spec) {
-            return ConvTokenizer::shapes(&settings);
+        if let Some(kind) = conv_kind(kind) {
+            return ConvTokenizer::shapes(&conv::Settings::new(kind, spec));
         }
-        let (rank, p) = (usize::from(spec.rank), spec.patch_values() as usize);
         match kind {
-            TokenizerKind::PatchAe | TokenizerKind::PatchVae => {
-                linear::TENSORS.into_iter().map(str::to_owned).zip(LinearTokenizer::shapes(rank, p)).collect()
-            }
+            TokenizerKind::PatchAe | TokenizerKind::PatchVae => linear::TENSORS
+                .into_iter()
+                .map(str::to_owned)
+                .zip(LinearTokenizer::shapes(spec.rank.into(), spec.patch_values() as usize))
+                .collect(),
             _ => Vec::new(),
         }
     }
 
-    /// The tokenizer of a checkpoint; `tensor` gives the values of each of [`Tokenizer::shapes`].
+    /// The tokenizer of a checkpoint, from the tensors of [`Tokenizer::shapes`] in their order.
+    ///
+    /// # Errors
+    /// They are not those of this kind.
     pub fn from_tensors(
         kind: TokenizerKind,
         spec: &EncoderSpec,
         pca: &PatchPca,
-        tensor: &dyn Fn(&str) -> Vec<f32>,
-    ) -> Self {
-        if let Some(settings) = conv_settings(kind, spec) {
-            return Tokenizer::Conv(Box::new(ConvTokenizer::from_values(&settings, tensor, &Device::flex())));
+        tensors: Vec<NamedTensor>,
+    ) -> Result<Self> {
+        if let Some(kind) = conv_kind(kind) {
+            let settings = conv::Settings::new(kind, spec);
+            let conv = ConvTokenizer::from_tensors(&settings, &tensors, &Device::flex())?;
+            return Ok(Tokenizer::Conv(Box::new(conv)));
         }
-        match kind {
-            TokenizerKind::PatchAe | TokenizerKind::PatchVae => {
-                let [encode, decode, scale] = linear::TENSORS.map(tensor);
-                Tokenizer::Linear(LinearTokenizer { mean: pca.mean.clone(), encode, decode, scale: scale[0] })
-            }
-            _ => Tokenizer::Pca(LinearTokenizer::of_pca(pca, spec.rank.into())),
+        match <[NamedTensor; 3]>::try_from(tensors) {
+            Ok([encode, decode, scale]) if !scale.values.is_empty() => Ok(Tokenizer::Linear(LinearTokenizer {
+                mean: pca.mean.clone(),
+                encode: encode.values,
+                decode: decode.values,
+                scale: scale.values[0],
+            })),
+            Err(none) if none.is_empty() => Ok(Tokenizer::Pca(LinearTokenizer::of_pca(pca, spec.rank.into()))),
+            _ => Err(Error::new("the checkpoint's tokenizer is not the one that its recipe names")),
         }
     }
 }

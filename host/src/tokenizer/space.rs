@@ -1,80 +1,83 @@
 //! A tokenizer on a device: patches [B, N, P] to latents [B, N, K] and back. Latents here are s·z, not yet of unit scale: what
-//! leaves the projection as it is.
+//! leaves a projection as it is. Convolutional tokenizers scale theirs themselves; their s is 1.
 
 use super::{ConvTokenizer, LinearTokenizer};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// A tokenizer's tensors.
 #[derive(Clone, Debug)]
-pub struct LatentSpace {
-    map: Map,
-    scale: f32,
-}
-
-#[derive(Clone, Debug)]
-enum Map {
-    /// Per patch: mean [1, P], encode and decode [K, P].
-    Linear { mean: Tensor<2>, encode: Tensor<2>, decode: Tensor<2> },
-    /// Over whole pictures; its latents have unit scale.
+pub enum LatentSpace {
+    /// An affine map of each patch.
+    Linear(Box<Affine>),
+    /// A convolutional autoencoder.
     Conv(Box<ConvTokenizer>),
 }
 
+/// An affine map and its way back.
+#[derive(Clone, Debug)]
+pub struct Affine {
+    /// [1, P].
+    mean: Tensor<2>,
+    /// [K, P].
+    encode: Tensor<2>,
+    /// [K, P].
+    decode: Tensor<2>,
+    scale: f32,
+}
+
 impl LatentSpace {
-    /// Uploads a tokenizer per patch.
+    /// Uploads a tokenizer of patches.
     pub fn linear(tokenizer: &LinearTokenizer, device: &Device) -> Self {
         let p = tokenizer.mean.len();
         let k = tokenizer.encode.len() / p;
         let upload =
             |values: &[f32], rows: usize| Tensor::from_data(TensorData::new(values.to_vec(), [rows, p]), device);
-        let map = Map::Linear {
+        LatentSpace::Linear(Box::new(Affine {
             mean: upload(&tokenizer.mean, 1),
             encode: upload(&tokenizer.encode, k),
             decode: upload(&tokenizer.decode, k),
-        };
-        LatentSpace { map, scale: tokenizer.scale }
-    }
-
-    /// Uploads a convolutional tokenizer; s is 1.
-    pub fn conv(tokenizer: &ConvTokenizer, device: &Device) -> Self {
-        LatentSpace { map: Map::Conv(Box::new(tokenizer.to_device(device))), scale: 1.0 }
+            scale: tokenizer.scale,
+        }))
     }
 
     /// s: z times this is what [`LatentSpace::encode`] gives.
     pub fn scale(&self) -> f32 {
-        self.scale
+        match self {
+            LatentSpace::Linear(affine) => affine.scale,
+            LatentSpace::Conv(_) => 1.0,
+        }
     }
 
     /// s·z0 [B, N, K] of patches [B, N, P].
     pub fn encode(&self, patches: Tensor<3>) -> Tensor<3> {
-        match &self.map {
-            Map::Linear { mean, encode, .. } => {
-                let ([b, n, p], k) = (patches.dims(), encode.dims()[0]);
-                let centred = patches.reshape([b * n, p]) - mean.clone();
-                centred.matmul(encode.clone().transpose()).reshape([b, n, k])
+        match self {
+            LatentSpace::Linear(affine) => {
+                let [b, n, p] = patches.dims();
+                let centred = patches.reshape([b * n, p]) - affine.mean.clone();
+                let k = affine.encode.dims()[0];
+                centred.matmul(affine.encode.clone().transpose()).reshape([b, n, k])
             }
-            Map::Conv(conv) => conv.encode(patches),
+            LatentSpace::Conv(conv) => conv.encode(patches),
         }
     }
 
     /// Patches [B, N, P] of s·z [B, N, K].
     pub fn decode(&self, latents: Tensor<3>) -> Tensor<3> {
-        match &self.map {
-            Map::Linear { mean, decode, .. } => {
-                let ([b, n, k], p) = (latents.dims(), mean.dims()[1]);
-                (latents.reshape([b * n, k]).matmul(decode.clone()) + mean.clone()).reshape([b, n, p])
+        match self {
+            LatentSpace::Linear(affine) => {
+                let [b, n, k] = latents.dims();
+                let p = affine.mean.dims()[1];
+                (latents.reshape([b * n, k]).matmul(affine.decode.clone()) + affine.mean.clone()).reshape([b, n, p])
             }
-            Map::Conv(conv) => conv.decode(latents),
+            LatentSpace::Conv(conv) => conv.decode(latents),
         }
     }
 
-    /// The K rows of the encoder, [K, P]: orthonormal for PCA.
-    ///
-    /// # Panics
-    /// For a convolutional tokenizer, which has none ([`Recipe::check`](crate::recipe::Recipe::check) refuses the target that asks).
-    pub fn directions(&self) -> Tensor<2> {
-        match &self.map {
-            Map::Linear { encode, .. } => encode.clone(),
-            Map::Conv(_) => panic!("a convolutional tokenizer has no directions"),
+    /// The K rows of the map, [K, P]: orthonormal for PCA. None of a convolutional tokenizer.
+    pub fn directions(&self) -> Option<Tensor<2>> {
+        match self {
+            LatentSpace::Linear(affine) => Some(affine.encode.clone()),
+            LatentSpace::Conv(_) => None,
         }
     }
 }

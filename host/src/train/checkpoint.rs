@@ -10,7 +10,7 @@ use super::optimiser::State;
 use crate::error::{Context, Result};
 use crate::model::layout::{Parameter, layout};
 use crate::model::pca::PatchPca;
-use crate::model::{ModelSpec, Weights, canonical};
+use crate::model::{ModelSpec, NamedTensor, Weights, canonical};
 use crate::recipe::Schedule;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, atomic};
@@ -239,14 +239,13 @@ impl Checkpoint {
     /// The encoder in the one form that evaluation and export know, whatever the recipe ([`canonical`]).
     ///
     /// # Errors
-    /// The recipe's tokenizer is convolutional and has no such form.
+    /// Never for a checkpoint that was loaded.
     pub fn weights(&self, which: Which) -> Result<Weights> {
         let config = &self.header.config;
         let schedule = config.recipe.denoise().map_or(Schedule::SigmaLinear, |d| d.schedule);
         let prefix = which.prefix();
         let parameter = |name: &str| self.tensors.get(&format!("{prefix}.{name}")).map(|(_, values)| values.as_slice());
-        let tokenizer = self.tokenizer();
-        canonical::encoder(&self.spec, &parameter, &self.pca(), tokenizer.linear()?, schedule)
+        canonical::encoder(&self.spec, &parameter, &self.pca(), &self.tokenizer()?, schedule)
     }
 
     /// All trained parameters in layout order.
@@ -255,10 +254,17 @@ impl Checkpoint {
     }
 
     /// The tokenizer of the run.
-    pub fn tokenizer(&self) -> Tokenizer {
+    ///
+    /// # Errors
+    /// Never for a checkpoint that was loaded.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
         let kind = self.header.config.recipe.tokenizer();
-        let tensor = |name: &str| self.tensors[name].1.clone();
-        Tokenizer::from_tensors(kind, &self.spec.encoder, &self.pca(), &tensor)
+        let shapes = Tokenizer::shapes(kind, &self.spec.encoder);
+        let tensor = |(name, shape): (String, Vec<usize>)| {
+            let values = self.tensors[&name].1.clone();
+            NamedTensor { name, shape, values }
+        };
+        Tokenizer::from_tensors(kind, &self.spec.encoder, &self.pca(), shapes.into_iter().map(tensor).collect())
     }
 
     /// The PCA of the run (without eigenvalues).

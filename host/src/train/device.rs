@@ -67,8 +67,26 @@ fn unknown(name: &str) -> Error {
     Error::new(format!("unknown device `{name}`")).hint("use auto, cpu, cuda or cuda:INDEX")
 }
 
+/// Lets compiled kernels and the choices of the autotuner outlive the process, in `$XDG_CACHE_HOME/ldae/kernels` or
+/// `~/.cache/ldae/kernels`: by default they would lie in a `target` folder below the working directory, the kernels not at all. A
+/// `cubecl.toml` in the working directory, or above it, that names another place has precedence.
+#[cfg(feature = "cuda")]
+fn keep_kernels() {
+    use cubecl::config::cache::CacheConfig;
+    use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    if config.environment.path == CacheConfig::Target {
+        config.environment.path = CacheConfig::Directory(crate::data::cache_folder().join("kernels"));
+        config.compilation.cache = true;
+    }
+    // False when something read the configuration before: then it stays as it is.
+    let _ = CubeClRuntimeConfig::try_set(config);
+}
+
 /// GPUs that are present; enumeration is safe without a driver.
 fn gpus() -> Vec<Device> {
+    #[cfg(feature = "cuda")]
+    keep_kernels();
     #[cfg(feature = "cuda")]
     let gpus = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec();
     #[cfg(not(feature = "cuda"))]

@@ -127,7 +127,7 @@ pub struct TrainOptions {
     /// Seed of everything random [default: 1]
     #[arg(long, help_heading = "Optimisation")]
     pub seed: Option<u64>,
-    /// Augmentation of training pictures [default: flip]
+    /// Augmentation of training pictures [default: flip; moco-v3: crop-colour]
     #[arg(long, help_heading = "Optimisation")]
     pub augment: Option<Augment>,
     /// Parts a batch is cut into for the cores of a CPU [default: at least 8, of at most 1024 tokens]
@@ -334,8 +334,8 @@ impl TrainOptions {
         let tokens = e.tokens().max(1) as usize;
         let part = (ROWS_PER_PART / tokens).max(1);
         let shards = batch.div_ceil(part).max(MIN_PARTS.min(batch / MIN_PART));
-        let average_decay =
-            if matches!(recipe.method, Method::Contrastive(_)) { MOMENTUM_ENCODER } else { AVERAGE_DECAY };
+        let contrastive = matches!(recipe.method, Method::Contrastive(_));
+        let average_decay = if contrastive { MOMENTUM_ENCODER } else { AVERAGE_DECAY };
         let weight_decay = if recipe.denoise().is_some() { 0.0 } else { YARDSTICK_WEIGHT_DECAY };
         let mut config = TrainConfig {
             format: CONFIG_FORMAT,
@@ -345,7 +345,7 @@ impl TrainOptions {
                 limit: self.limit,
                 upscale: self.upscale.unwrap_or(false),
                 max_bad: self.max_bad.unwrap_or(crate::data::LoadOptions::default().max_bad),
-                augment: self.augment.unwrap_or_default(),
+                augment: self.augment.unwrap_or(if contrastive { Augment::CropColour } else { Augment::default() }),
                 pictures,
                 fingerprint: dataset.fingerprint.clone(),
             },

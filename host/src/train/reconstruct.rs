@@ -40,7 +40,7 @@ pub fn reconstruct(checkpoint: &Checkpoint, pictures: &[&[u8]], times: &[u32]) -
     let net = frame.build(&to_device(&checkpoint.parameters(Which::Average), &device));
     let config = &checkpoint.header.config;
     let (weight, t) = (config.optimiser.residual_weight as f32, config.schedule.t_embed);
-    let objective = Objective::new(&config.recipe, frame, checkpoint.tokenizer().on(&device), weight, t, &device);
+    let objective = Objective::new(&config.recipe, frame, checkpoint.tokenizer()?.on(&device), weight, t, &device);
     let Some(denoising) = objective.denoising() else { return Ok(Vec::new()) };
     let n = grid.tokens();
     let mut all = Vec::with_capacity(pictures.len());

@@ -145,7 +145,7 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
     let (pca, tokenizer, state, best, valid) = match resumed {
         Some(checkpoint) => (
             checkpoint.pca(),
-            checkpoint.tokenizer(),
+            checkpoint.tokenizer()?,
             checkpoint.state(device),
             checkpoint.header.best.clone(),
             checkpoint.header.metrics_bytes,
@@ -153,8 +153,8 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
         None => {
             let rank = spec.encoder.rank.into();
             let pca = pca::fit(grid, rank, split.len(), |i| split.image(i), o.pca_patches, o.seed)?;
-            let tokenizer =
-                tokenizer::fit(config.recipe.tokenizer(), &spec.encoder, split, &pca, o.seed, (&workers, out))?;
+            let with = (&workers, device, out);
+            let tokenizer = tokenizer::fit(config.recipe.tokenizer(), &spec.encoder, split, &pca, o.seed, with)?;
             (pca, tokenizer, State::new(to_device(&init_parameters(&spec, o.seed), device)), None, 0)
         }
     };

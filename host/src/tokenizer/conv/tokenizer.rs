@@ -46,16 +46,6 @@ pub struct Report {
     pub discriminator_loss: Option<f64>,
 }
 
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "loss {:.5}", self.loss)?;
-        if let Some(loss) = self.rotation_loss {
-            write!(f, ", feature network {loss:.3} (guessing 1.386)")?;
-        }
-        self.discriminator_loss.map_or(Ok(()), |loss| write!(f, ", discriminator {loss:.3} (knows nothing 1)"))
-    }
-}
-
 impl ConvTokenizer {
     /// Trains on the pictures of `split`, which have the side and channels of `settings`.
     ///
@@ -152,24 +142,31 @@ impl ConvTokenizer {
         to_patches(&self.settings, pictures)
     }
 
+    /// Names and shapes of [`ConvTokenizer::tensors`].
+    pub fn shapes(settings: &Settings) -> Vec<(String, Vec<usize>)> {
+        let autoencoder = Autoencoder::new(settings);
+        let parameters = autoencoder.layout().iter().map(|p| (p.name.clone(), p.shape.clone()));
+        let constants = [("shift".to_owned(), vec![settings.rank]), ("scale".to_owned(), vec![1])];
+        parameters.chain(constants).map(|(name, shape)| (format!("{PREFIX}{name}"), shape)).collect()
+    }
+
     /// Everything that [`ConvTokenizer::from_tensors`] needs beside the settings: `tokenizer.encoder.*`, `tokenizer.decoder.*`,
     /// `tokenizer.shift`, `tokenizer.scale`.
     pub fn tensors(&self) -> Vec<NamedTensor> {
-        let parameters = self.parameters.iter().map(|p| p.clone().into_data().iter::<f32>().collect());
-        let values = parameters.chain([self.shift.clone(), vec![self.scale]]);
-        let named = Self::shapes(&self.settings).into_iter().zip(values);
-        named.map(|((name, shape), values)| NamedTensor { name, shape, values }).collect()
-    }
-
-    /// Names and shapes of [`ConvTokenizer::tensors`].
-    pub fn shapes(settings: &Settings) -> Vec<(String, Vec<usize>)> {
-        let mut all: Vec<_> = Autoencoder::new(settings)
+        let tensor = |name: &str, shape: Vec<usize>, values: Vec<f32>| NamedTensor {
+            name: format!("{PREFIX}{name}"),
+            shape,
+            values,
+        };
+        let mut all: Vec<NamedTensor> = self
+            .autoencoder
             .layout()
             .iter()
-            .map(|p| (format!("{PREFIX}{}", p.name), p.shape.clone()))
+            .zip(&self.parameters)
+            .map(|(p, values)| tensor(&p.name, p.shape.clone(), values.clone().into_data().iter::<f32>().collect()))
             .collect();
-        all.push((format!("{PREFIX}shift"), vec![settings.rank]));
-        all.push((format!("{PREFIX}scale"), vec![1]));
+        all.push(tensor("shift", vec![self.shift.len()], self.shift.clone()));
+        all.push(tensor("scale", vec![1], vec![self.scale]));
         all
     }
 
@@ -179,34 +176,29 @@ impl ConvTokenizer {
     /// The settings cannot be built, or a tensor is missing or has another shape.
     pub fn from_tensors(settings: &Settings, tensors: &[NamedTensor], device: &Device) -> Result<Self> {
         settings.check()?;
-        let find = |name: &str| tensors.iter().find(|t| t.name == name);
-        for (name, shape) in Self::shapes(settings) {
-            let found = find(&name).ok_or_else(|| {
+        let values = |name: &str, shape: &[usize]| {
+            let name = format!("{PREFIX}{name}");
+            let found = tensors.iter().find(|t| t.name == name).ok_or_else(|| {
                 Error::new(format!("the checkpoint has no tensor {name}"))
                     .hint("it was written with another tokenizer than the run's settings name")
             })?;
-            if found.shape != shape || found.values.len() != shape.iter().product::<usize>() {
-                return Err(Error::new(format!("tensor {name} has shape {:?}, not {shape:?}", found.shape))
-                    .hint("the settings of the tokenizer were changed after its training"));
+            match found.shape == shape && found.values.len() == shape.iter().product::<usize>() {
+                true => Ok(found.values.clone()),
+                false => Err(Error::new(format!("tensor {name} has shape {:?}, not {shape:?}", found.shape))
+                    .hint("the settings of the tokenizer were changed after its training")),
             }
-        }
-        let values = |name: &str| find(name).map(|t| t.values.clone()).unwrap_or_default();
-        Ok(Self::from_values(settings, &values, device))
-    }
-
-    /// The same from values whose names and shapes are known to be those of [`ConvTokenizer::shapes`].
-    pub(in crate::tokenizer) fn from_values(
-        settings: &Settings,
-        values: &dyn Fn(&str) -> Vec<f32>,
-        device: &Device,
-    ) -> Self {
-        let values = |name: &str| values(&format!("{PREFIX}{name}"));
+        };
         let autoencoder = Autoencoder::new(settings);
-        let parameters = autoencoder.layout().iter();
-        let parameters =
-            parameters.map(|p| Tensor::from_data(TensorData::new(values(&p.name), [p.len()]), device)).collect();
-        let (shift, scale) = (values("shift"), values("scale")[0]);
-        ConvTokenizer { settings: *settings, autoencoder, parameters, shift, scale, device: device.clone() }
+        let mut parameters = Vec::with_capacity(autoencoder.layout().len());
+        for parameter in autoencoder.layout() {
+            let data = TensorData::new(values(&parameter.name, &parameter.shape)?, [parameter.len()]);
+            parameters.push(Tensor::from_data(data, device));
+        }
+        let (shift, scale) = (values("shift", &[settings.rank])?, values("scale", &[1])?[0]);
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(Error::new(format!("tensor {PREFIX}scale is {scale}")).hint("the checkpoint is damaged"));
+        }
+        Ok(ConvTokenizer { settings: *settings, autoencoder, parameters, shift, scale, device: device.clone() })
     }
 
     /// The same on another device.

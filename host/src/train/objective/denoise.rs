@@ -198,7 +198,7 @@ impl Denoising {
             Target::ProjectedImage => squares(self.space.decode(latents) - predicted),
             Target::Image => {
                 let residual = (sample.clean.clone() - predicted).reshape([b * n, p]);
-                let directions = self.space.directions();
+                let directions = self.space.directions().expect("`Recipe::check` wants a PCA for this target");
                 let k = directions.dims()[0];
                 let kept = residual.clone().matmul(directions.transpose());
                 let all = residual.square().reshape([b, n * p]).sum_dim(1).mul_scalar(self.residual_weight);

@@ -8,6 +8,8 @@ mod denoise;
 mod labels;
 mod masked;
 #[cfg(test)]
+mod pytorch;
+#[cfg(test)]
 mod tests;
 
 pub use denoise::{Denoising, Sample};
