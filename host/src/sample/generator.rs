@@ -51,7 +51,7 @@ impl Generator {
         let grid =
             PatchGrid::of(&spec.encoder).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
         let (weight, t) = (config.optimiser.residual_weight as f32, config.schedule.t_embed);
-        let (frame, space) = (Frame::new(spec, device), checkpoint.tokenizer().on(device));
+        let (frame, space) = (Frame::new(spec, device), checkpoint.tokenizer()?.on(device));
         Ok(Generator {
             objective: Objective::new(&config.recipe, frame, space, weight, t, device),
             parameters: to_device(&checkpoint.parameters(Which::Average), device),
@@ -153,6 +153,75 @@ fn check(recipe: &Recipe) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Output;
+    use crate::data::{LoadOptions, load};
+    use crate::recipe::TokenizerKind;
+    use crate::run_dir::RunDir;
+    use crate::train::{Job, Mode, TrainOptions, ranks::Alone, run};
+
+    /// Twenty steps on drawn pictures of 8x8x3, patch PCA whatever the recipe.
+    fn generator(recipe: &str) -> Generator {
+        let (folder, device) = (tempfile::tempdir().unwrap(), Device::flex());
+        let dataset = load("drawn:train=64,test=20,side=8", &LoadOptions::default()).unwrap();
+        let options = TrainOptions {
+            recipe: Some(recipe.to_owned()),
+            tokenizer: Some(TokenizerKind::PatchPca),
+            image: Some(8),
+            patch: Some(4),
+            rank: Some(12),
+            width: Some(16),
+            depth: Some(1),
+            heads: Some(2),
+            batch: Some(16),
+            steps: Some(20),
+            lr: Some(5e-3),
+            pca_patches: Some(2000),
+            ..TrainOptions::default()
+        };
+        let (config, _) = options.resolve(&dataset).unwrap();
+        let run_dir = RunDir::new(folder.path());
+        let job = Job {
+            config: &config,
+            dataset: &dataset,
+            run: &run_dir,
+            mode: Mode::Overwrite,
+            device: &device,
+            ranks: &Alone,
+        };
+        run(&job, &Output::silent()).unwrap();
+        Generator::open(&Checkpoint::load(&run_dir.checkpoint("last")).unwrap(), &device).unwrap()
+    }
+
+    fn request(count: u32, class: Option<u16>) -> Request {
+        Request { count, steps: 5, sampler: Sampler::Ancestral, seed: 7, class }
+    }
+
+    #[test]
+    fn pictures_do_not_depend_on_those_beside_them_or_on_workers() {
+        let generator = generator("tok-patch-pca");
+        let draw =
+            |request: &Request, workers| generator.draw(request, &Workers::new(workers).unwrap(), |_| ()).unwrap();
+        let (many, few) = (draw(&request(20, None), 3), draw(&request(3, None), 1));
+        assert_eq!((many.len(), many[0].len()), (20, 8 * 8 * 3));
+        assert_eq!(many[..3], few);
+        assert_eq!(many[17..], draw(&request(20, None), 1)[17..]);
+        assert_ne!(many[0], many[1]);
+        assert_ne!(few, draw(&Request { seed: 8, ..request(3, None) }, 1));
+        assert_ne!(few, draw(&Request { sampler: Sampler::Ddim, ..request(3, None) }, 1));
+        let error = generator.labels(&request(1, Some(0))).unwrap_err();
+        assert!(error.to_string().contains("was not told the classes"), "{error}");
+    }
+
+    #[test]
+    fn classes_come_in_turn_or_as_asked() {
+        let generator = generator("dit-baseline");
+        assert_eq!(generator.labels(&request(12, None)).unwrap().unwrap()[8..], [8, 9, 0, 1]);
+        assert!(generator.labels(&request(1, Some(10))).unwrap_err().to_string().contains("no class 10"));
+        let draw = |class| generator.draw(&request(2, class), &Workers::new(1).unwrap(), |_| ()).unwrap();
+        let (turn, zero, one) = (draw(None), draw(Some(0)), draw(Some(1)));
+        assert_eq!((&turn[0], &turn[1]), (&zero[0], &one[1]));
+        assert_ne!(zero[0], one[0]);
+    }
 
     #[test]
     fn recipes_that_draw_nothing_name_those_that_do() {

@@ -99,7 +99,7 @@ pub struct Training {
 impl Default for Training {
     fn default() -> Self {
         Training {
-            steps: 600,
+            steps: 300,
             batch: 64,
             shards: 8,
             learning_rate: 2e-3,
