@@ -16,6 +16,7 @@ mod export;
 mod inspect;
 mod pack;
 mod report;
+mod sample;
 mod train;
 mod verify;
 
@@ -71,6 +72,8 @@ enum Verb {
     Bench(bench::Args),
     #[command(hide = true)]
     BenchWorker(bench_worker::Args),
+    /// Draw pictures with a run of a recipe that can, as a grid.
+    Sample(sample::Args),
     /// Write report.html of a run.
     Report(report::Args),
 }
@@ -103,6 +106,7 @@ fn run(verb: Verb, out: &Output) -> Result<Outcome> {
         Verb::Verify(a) => verify::run(a, out),
         Verb::Bench(a) => bench::run(a, out),
         Verb::BenchWorker(a) => bench_worker::run(&a),
+        Verb::Sample(a) => sample::run(a, out),
         Verb::Report(a) => report::run(a, out),
     }
 }

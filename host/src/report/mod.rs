@@ -34,6 +34,7 @@ pub fn html(material: &Material) -> Result<String> {
         facts::evaluation(material),
         curves::section(material),
         pictures::reconstructions(material)?,
+        pictures::samples(material)?,
         pictures::basis(material)?,
         embedding::neighbours(material)?,
         embedding::map(material)?,
