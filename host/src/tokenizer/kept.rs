@@ -104,7 +104,7 @@ mod tests {
     fn trained_once_and_again_when_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::new(Kind::ConvVae, &tiny_spec().encoder);
-        settings.width = 8;
+        settings.width = 16;
         settings.training = Training { steps: 2, batch: 4, shards: 1, ..Training::default() };
         let split = Split::from_memory(noise_pictures(8, 3, 6, 1).concat(), 8, 3, None);
         let (device, workers, trained) = (Device::flex(), Workers::new(1).unwrap(), Cell::new(0));
