@@ -36,6 +36,7 @@ pub fn html(material: &Material) -> Result<String> {
         evaluation::section(material),
         curves::section(material),
         pictures::reconstructions(material)?,
+        pictures::samples(material)?,
         pictures::basis(material)?,
         embedding::neighbours(material)?,
         embedding::map(material)?,

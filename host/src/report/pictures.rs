@@ -27,6 +27,22 @@ pub fn reconstructions(material: &Material) -> Result<Section> {
     Ok(Section { id: "reconstructions", title: "Reconstructions", body })
 }
 
+/// The grid of drawn pictures.
+///
+/// # Errors
+/// The picture has the wrong size.
+pub fn samples(material: &Material) -> Result<Section> {
+    let body = match &material.samples {
+        Ok(grid) => figure(
+            &grid.img(grid.width.min(960), "pictures drawn by the run", "")?,
+            "Pictures drawn from noise by the averaged weights (`ldae sample`); a row for each class where the run was told \
+             the classes.",
+        ),
+        Err(reason) => missing(reason),
+    };
+    Ok(Section { id: "samples", title: "Samples", body })
+}
+
 fn grid(r: &Reconstructions) -> Result<String> {
     let shown = 72;
     let mut out = String::from("<div class=\"scroll\"><table class=\"cells\"><tr><th></th>");
