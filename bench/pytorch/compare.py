@@ -35,10 +35,10 @@ class Ldae:
 class Torch:
     """The same model in PyTorch."""
 
-    def __init__(self, shape, batch, device, compiled):
+    def __init__(self, shape, batch, device, compiled, bf16):
         import model
 
-        self.trainer = model.Trainer(shape, batch, device=device, compiled=compiled)
+        self.trainer = model.Trainer(shape, batch, device=device, compiled=compiled, bf16=bf16)
 
     def run(self, steps):
         times = []
@@ -58,6 +58,7 @@ def main():
     parser.add_argument("--block", type=int, default=2, help="steps of one contender in a round")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for both")
     parser.add_argument("--compiled", action="store_true", help="torch.compile as a third contender (needs a C++ compiler)")
+    parser.add_argument("--bf16", action="store_true", help="products in bf16, for all contenders")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("shape", nargs="*", help="options of `ldae bench --train`, behind --: --preset m --decoder-depth 2")
     args = parser.parse_args()
@@ -67,10 +68,11 @@ def main():
     if not args.ldae:
         subprocess.run(["cargo", "build", "--release", "-q"], cwd=ROOT, check=True)
         args.ldae = str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "ldae")
-    ours = Ldae(args.ldae, ["--batch", str(args.batch), *args.shape], args.threads, args.device)
-    contenders = {"ldae": ours, "pytorch eager": Torch(ours.shape, args.batch, args.device, False)}
+    precision = ["--precision", "bf16"] if args.bf16 else []
+    ours = Ldae(args.ldae, ["--batch", str(args.batch), *precision, *args.shape], args.threads, args.device)
+    contenders = {"ldae": ours, "pytorch eager": Torch(ours.shape, args.batch, args.device, False, args.bf16)}
     if args.compiled:
-        contenders["pytorch compiled"] = Torch(ours.shape, args.batch, args.device, True)
+        contenders["pytorch compiled"] = Torch(ours.shape, args.batch, args.device, True, args.bf16)
     times = {name: [] for name in contenders}
     for contender in contenders.values():
         contender.run(2)  # warm-up, compilation
@@ -87,8 +89,10 @@ def main():
         "device": args.device,
         "threads": args.threads,
         "batch": args.batch,
+        "precision": "bf16" if args.bf16 else "f32",
         "shape": ours.shape,
         "rows": rows,
+        "speed_against_compiled": args.compiled and rows["pytorch compiled"]["median_s"] / rows["ldae"]["median_s"],
         "speed_against_eager": rows["pytorch eager"]["median_s"] / rows["ldae"]["median_s"],
         "speed_against_eager_of_best": rows["pytorch eager"]["best_s"] / rows["ldae"]["best_s"],
     }
@@ -100,8 +104,10 @@ def main():
         print(f"{name:18} {1e3 * r['median_s']:9.1f} ms a step (best {1e3 * r['best_s']:.1f}), {r['pictures_per_second']:.1f} pictures/s")
     print(
         f"{summary['speed_against_eager']:.2f} of PyTorch {torch.__version__} eager (best steps: "
-        f"{summary['speed_against_eager_of_best']:.2f}), {args.device}, {args.threads} threads, batch {args.batch}, f32"
+        f"{summary['speed_against_eager_of_best']:.2f}), {args.device}, {args.threads} threads, batch {args.batch}, {summary['precision']}"
     )
+    if args.compiled:
+        print(f"{summary['speed_against_compiled']:.2f} of PyTorch compiled")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ use ldae_host::data::{LoadOptions, load};
 use ldae_host::model::pca;
 use ldae_host::recipe::TokenizerKind;
 use ldae_host::tokenizer::conv::{ConvTokenizer, Kind, Settings, Training};
-use ldae_host::tokenizer::{self, psnr};
+use ldae_host::tokenizer::{self, Material, psnr};
 use ldae_host::train::workers::Workers;
 use ldae_host::{Error, Result};
 use ldae_shared::patch::PatchGrid;
@@ -53,7 +53,8 @@ fn main() -> Result<()> {
         ("patch-vae", TokenizerKind::PatchVae),
     ] {
         let start = Instant::now();
-        let space = tokenizer::fit(kind, &spec, train, &pca, SEED, (&workers, &device, &out))?.on(&device);
+        let material = Material { split: train, fingerprint: &dataset.fingerprint, pca: &pca };
+        let space = tokenizer::fit(kind, &spec, &material, SEED, (&workers, &device, &out))?.on(&device);
         let seconds = start.elapsed().as_secs_f64();
         let quality = psnr(&test, grid, &workers, &device, |x| space.decode(space.encode(x)));
         println!("{name:24} {quality:8.2} {seconds:8.0}");

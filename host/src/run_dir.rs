@@ -47,6 +47,11 @@ impl RunDir {
         self.0.join("export")
     }
 
+    /// Grid of pictures that the run drew.
+    pub fn samples(&self) -> PathBuf {
+        self.0.join("samples.png")
+    }
+
     /// Self-contained HTML page.
     pub fn report(&self) -> PathBuf {
         self.0.join("report.html")

@@ -6,6 +6,7 @@
 //! ([`profile`]) attributes them to functions through the firmware's debug information.
 
 pub mod budget;
+pub mod ceiling;
 mod counter;
 mod counts;
 pub mod instructions;

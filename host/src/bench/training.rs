@@ -3,13 +3,15 @@
 //!
 //! Steps are the trainer's own ([`mean_gradients`], the optimiser, batches with augmentation and noise) on random pictures; nothing is
 //! written. FLOP/s counts the products of the model (twice its multiply-accumulates, forward once, backward twice), not
-//! activations. The ceiling is the product of the widest layer's shape, in a loop on the same number of threads.
+//! activations. The ceiling is [`ceiling`]'s.
 
+use super::ceiling;
 use crate::data::{Augment, Dataset, Split};
 use crate::model::init::init_parameters;
 use crate::model::layout::Group;
 use crate::model::net::Frame;
-use crate::model::{ModelSpec, is_cpu, pca};
+use crate::model::{ModelSpec, Precision, is_cpu, pca};
+use crate::tokenizer::{self, Material};
 use crate::train::batch::Batches;
 use crate::train::checkpoint::to_device;
 use crate::train::objective::Objective;
@@ -17,23 +19,17 @@ use crate::train::optimiser::{self, State, Update};
 use crate::train::step::{Parts, mean_gradients};
 use crate::train::workers::Workers;
 use crate::train::{DEFAULT_BATCH, TrainOptions};
-use crate::{Error, Result, tokenizer};
+use crate::{Error, Result};
 use burn::tensor::Device;
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::patch::PatchGrid;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Pictures that batches are drawn from: several batches, so that caches hold no whole data set.
 const BATCHES: usize = 4;
 /// Patches of the PCA: its directions do not change the speed.
 const PCA_PATCHES: usize = 20_000;
-/// Time of the ceiling's measurement.
-const CEILING: Duration = Duration::from_millis(500);
-/// Rows of the ceiling's product: those of one part of a batch.
-const CEILING_ROWS: usize = 1024;
 
 /// Time of one step, seconds of wall time, in the parts that it consists of.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -73,8 +69,8 @@ pub struct Training {
     pub flop_per_step: f64,
     /// At the median step.
     pub flop_per_second: f64,
-    /// Products alone, on the same threads; on the CPU only.
-    pub ceiling_flop_per_second: Option<f64>,
+    /// Products alone: on the same threads, or on the GPU in the same precision.
+    pub ceiling_flop_per_second: f64,
     /// Medians.
     pub time: StepTime,
     /// Loss of the last step: that it fell shows that training took place.
@@ -92,6 +88,7 @@ pub struct Bench {
     batch: usize,
     shards: usize,
     recompute: bool,
+    precision: Precision,
     state: State,
     decayed: Vec<bool>,
     steps: Vec<StepTime>,
@@ -122,8 +119,9 @@ impl Bench {
         let frame = Frame::new(spec, &device).with_precision(o.precision);
         let workers = Workers::new(threads)?;
         let quiet = crate::cli::Output::silent();
-        let tokenizer =
-            tokenizer::fit(config.recipe.tokenizer(), &e, &split, &pca, o.seed, (&workers, &device, &quiet))?;
+        let material = Material { split: &split, fingerprint: "random", pca: &pca };
+        let with = (&workers, &device, &quiet);
+        let tokenizer = tokenizer::fit(config.recipe.tokenizer(), &e, &material, o.seed, with)?;
         let (weight, t) = (o.residual_weight as f32, config.schedule.t_embed);
         Ok(Bench {
             state: State::new(to_device(&init_parameters(&spec, o.seed), &device)),
@@ -136,6 +134,7 @@ impl Bench {
             batch: o.batch,
             shards: if is_cpu(&device) { o.shards } else { o.accumulate },
             recompute: o.recompute,
+            precision: o.precision,
             device,
             steps: Vec::new(),
             loss: f64::NAN,
@@ -221,7 +220,10 @@ impl Bench {
             pictures_per_second: self.batch as f64 / time.step,
             flop_per_step,
             flop_per_second: flop_per_step / time.step,
-            ceiling_flop_per_second: is_cpu(&self.device).then(|| ceiling(spec, self.threads)),
+            ceiling_flop_per_second: match is_cpu(&self.device) {
+                true => ceiling::cores(spec, self.threads),
+                false => ceiling::gpu(&self.device, self.precision),
+            },
             time,
             loss: self.loss,
         }
@@ -231,28 +233,6 @@ impl Bench {
     pub fn forget(&mut self) {
         self.steps.clear();
     }
-}
-
-/// FLOP/s of products of the first MLP layer's shape, on `threads` threads at once.
-fn ceiling(spec: &ModelSpec, threads: usize) -> f64 {
-    let (w, hidden) = (usize::from(spec.encoder.width), spec.encoder.hidden() as usize);
-    let one = || {
-        let (x, weights) = (vec![0.5f32; CEILING_ROWS * w], vec![0.25f32; w * hidden]);
-        let mut y = vec![0f32; CEILING_ROWS * hidden];
-        let (start, mut products) = (Instant::now(), 0u32);
-        while start.elapsed() < CEILING {
-            let out = MatMut::from_row_major_slice_mut(&mut y, CEILING_ROWS, hidden);
-            let x = MatRef::from_row_major_slice(&x, CEILING_ROWS, w);
-            let weights = MatRef::from_row_major_slice(&weights, w, hidden);
-            matmul(out, Accum::Replace, x, weights, 1.0, Par::Seq);
-            products += 1;
-        }
-        2.0 * (CEILING_ROWS * w * hidden) as f64 * f64::from(products) / start.elapsed().as_secs_f64()
-    };
-    std::thread::scope(|scope| {
-        let all: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
-        all.into_iter().map(|t| t.join().expect("a product does not panic")).sum()
-    })
 }
 
 impl std::fmt::Display for Training {
@@ -274,11 +254,9 @@ impl std::fmt::Display for Training {
         ] {
             writeln!(f, "  {name:17} {:10.1} ms {:5.1} %", 1e3 * value, 100.0 * value / t.step)?;
         }
-        write!(f, "products            {:10.1} GFLOP/s", self.flop_per_second / 1e9)?;
-        if let Some(ceiling) = self.ceiling_flop_per_second {
-            let share = 100.0 * self.flop_per_second / ceiling;
-            write!(f, ", {share:.0} % of the {:.1} GFLOP/s of products alone", ceiling / 1e9)?;
-        }
-        Ok(())
+        let (reached, ceiling) = (self.flop_per_second, self.ceiling_flop_per_second);
+        let share = 100.0 * reached / ceiling;
+        write!(f, "products            {:10.1} GFLOP/s, {share:.0} % of the ", reached / 1e9)?;
+        write!(f, "{:.1} GFLOP/s of products alone", ceiling / 1e9)
     }
 }

@@ -17,7 +17,7 @@ pub mod idx;
 pub mod tar;
 
 mod augment;
-mod cache;
+pub(crate) mod cache;
 mod choice;
 mod crop;
 mod dataset;

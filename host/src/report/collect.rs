@@ -43,6 +43,9 @@ pub fn collect(run: &RunDir, source: Option<&str>, out: &Output) -> Result<Mater
             return Ok(material);
         }
     };
+    if !config.recipe.generates() {
+        material.samples = Err(format!("Recipe `{}` draws no pictures.", config.recipe.name));
+    }
     let dataset = match (source, data::load(source.unwrap_or(&config.data.source), &config.load_options())) {
         (_, Ok(dataset)) => Ok(dataset),
         (Some(_), Err(e)) => return Err(e),

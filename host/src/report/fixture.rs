@@ -88,6 +88,7 @@ pub fn fill(material: &mut Material) {
         predicted: (0..3).map(|c| blurred(c, 0.3)).collect(),
         levels,
     });
+    material.samples = Ok(stripes(64, 5, 3, 0.2));
     let n = 200;
     let value = |i: usize, j: usize| ((i % 10 * 3 + j) as f32 * 0.9).sin() + 0.3 * ((i * 31 + j * 17) as f32).sin();
     material.embedded = Ok(Embedded {

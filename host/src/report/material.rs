@@ -29,6 +29,8 @@ pub struct Material {
     pub basis: Available<Basis>,
     /// Denoising at several noise levels.
     pub reconstructions: Available<Reconstructions>,
+    /// The grid that `ldae sample` wrote.
+    pub samples: Available<Picture>,
     /// Embeddings of held-out pictures.
     pub embedded: Available<Embedded>,
     /// Data set as loaded: lines of (what, value).
@@ -125,6 +127,7 @@ impl Material {
             artifacts: read_artifacts(&run.export()),
             basis: Err(format!("not available: no checkpoint in {shown}; run `ldae train`")),
             reconstructions: Err(format!("not available: no checkpoint in {shown}; run `ldae train`")),
+            samples: read_picture(&run.samples(), &format!("ldae sample {shown}")),
             embedded: Err(format!("not available: no checkpoint in {shown}; run `ldae train`")),
             data: Vec::new(),
         })
@@ -150,6 +153,17 @@ fn read_text(path: &Path, command: &str) -> Available<String> {
 fn read_json(path: &Path, command: &str) -> Available<Value> {
     let text = read_text(path, command)?;
     serde_json::from_str(&text).map_err(|e| unreadable(path, &e.to_string()))
+}
+
+fn read_picture(path: &Path, command: &str) -> Available<Picture> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(format!("not available: run `{command}`")),
+        Err(e) => return Err(unreadable(path, &e.to_string())),
+    };
+    let picture = image::load_from_memory(&bytes).map_err(|e| unreadable(path, &e.to_string()))?.into_rgb8();
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    Ok(Picture { width, height, channels: 3, pixels: picture.into_raw() })
 }
 
 /// A last line that is cut (a run being written) is left out; any other bad line makes the file unreadable.

@@ -17,10 +17,14 @@
 //! The first z_T is Gaussian with the variance that latents of unit scale have there, gamma² + sigma²; where gamma is 1 the
 //! latents are not drowned in noise at T, and starting from a Gaussian is an approximation (reading).
 //!
+//! [`Generator`] does this with a trained run and decodes what comes out.
+//!
 //! Noise is counter-based: that of picture i is a function of the seed, i and the step, whatever the batches.
 
+mod generator;
 mod sampler;
 mod time;
 
+pub use generator::{Generator, Request};
 pub use sampler::{Answer, Sampler, Settings, sample};
 pub use time::time_steps;

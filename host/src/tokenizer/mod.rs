@@ -7,6 +7,7 @@
 
 pub mod conv;
 mod fidelity;
+mod kept;
 pub mod linear;
 mod space;
 
@@ -47,23 +48,35 @@ fn conv_kind(kind: TokenizerKind) -> Option<conv::Kind> {
     }
 }
 
-/// Fits or trains a tokenizer for encoders of `spec` on the training pictures; `pca` is that of their patches.
+/// The pictures that a tokenizer is fitted to.
+#[derive(Clone, Copy, Debug)]
+pub struct Material<'a> {
+    /// Training pictures.
+    pub split: &'a Split,
+    /// Their data set's fingerprint.
+    pub fingerprint: &'a str,
+    /// PCA of their patches.
+    pub pca: &'a PatchPca,
+}
+
+/// Fits or trains a tokenizer for encoders of `spec` on the training pictures; convolutional ones are kept for the next run.
 ///
 /// # Errors
 /// The tokenizer cannot be built for these patches, its training diverged, or the device does not hand over its values.
 pub fn fit(
     kind: TokenizerKind,
     spec: &EncoderSpec,
-    split: &Split,
-    pca: &PatchPca,
+    material: &Material<'_>,
     seed: u64,
     (workers, device, out): (&Workers, &Device, &Output),
 ) -> Result<Tokenizer> {
+    let &Material { split, fingerprint, pca } = material;
     let rank = spec.rank.into();
     if let Some(kind) = conv_kind(kind) {
         let mut settings = conv::Settings::new(kind, spec);
         settings.training.seed = seed;
-        let (tokenizer, _) = ConvTokenizer::train(&settings, split, workers, device, out)?;
+        let train = || Ok(ConvTokenizer::train(&settings, split, workers, device, out)?.0);
+        let tokenizer = kept::take_or(&settings, fingerprint, device, train)?;
         return Ok(Tokenizer::Conv(Box::new(tokenizer)));
     }
     if matches!(kind, TokenizerKind::PatchPca | TokenizerKind::Pixel) {

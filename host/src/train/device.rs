@@ -75,8 +75,8 @@ fn keep_kernels() {
     use cubecl::config::cache::CacheConfig;
     use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
     let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
-    if config.environment.path == CacheConfig::Target {
-        config.environment.path = CacheConfig::Directory(crate::data::cache_folder().join("kernels"));
+    if matches!(config.environment.path, CacheConfig::Target) {
+        config.environment.path = CacheConfig::Directory(crate::data::cache::default_folder().join("kernels"));
         config.compilation.cache = true;
     }
     // False when something read the configuration before: then it stays as it is.

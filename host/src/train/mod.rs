@@ -20,7 +20,7 @@ pub mod optimiser;
 mod options;
 mod plan;
 pub mod ranks;
-mod reconstruct;
+pub(crate) mod reconstruct;
 pub mod replicas;
 mod run;
 pub mod step;

@@ -64,7 +64,7 @@ pub fn reconstruct(checkpoint: &Checkpoint, pictures: &[&[u8]], times: &[u32]) -
 }
 
 /// [B, N, P] network values → B pictures, rounded and clamped to u8.
-fn to_pictures(grid: PatchGrid, patches: Tensor<3>) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn to_pictures(grid: PatchGrid, patches: Tensor<3>) -> Result<Vec<Vec<u8>>> {
     let values = patches
         .into_data()
         .try_to_vec::<f32>()

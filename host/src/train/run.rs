@@ -20,7 +20,7 @@ use crate::model::layout::Group;
 use crate::model::net::Frame;
 use crate::model::pca::{self, PatchPca};
 use crate::run_dir::RunDir;
-use crate::tokenizer::{self, Tokenizer};
+use crate::tokenizer::{self, Material, Tokenizer};
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::patch::PatchGrid;
@@ -154,7 +154,8 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
             let rank = spec.encoder.rank.into();
             let pca = pca::fit(grid, rank, split.len(), |i| split.image(i), o.pca_patches, o.seed)?;
             let with = (&workers, device, out);
-            let tokenizer = tokenizer::fit(config.recipe.tokenizer(), &spec.encoder, split, &pca, o.seed, with)?;
+            let material = Material { split, fingerprint: &dataset.fingerprint, pca: &pca };
+            let tokenizer = tokenizer::fit(config.recipe.tokenizer(), &spec.encoder, &material, o.seed, with)?;
             (pca, tokenizer, State::new(to_device(&init_parameters(&spec, o.seed), device)), None, 0)
         }
     };

@@ -8,6 +8,9 @@ use burn::tensor::Tensor;
 
 /// Range of the log-variance (LDM).
 const LOG_VARIANCE: (f64, f64) = (-30.0, 20.0);
+/// What the log-variance is when the network says 0: noise of a twentieth of the latents' scale, so that training starts with an
+/// autoencoder and not with noise (reading).
+const FIRST_LOG_VARIANCE: f64 = -6.0;
 /// Largest multiple of the base width in a stage (VQGAN: channel multipliers up to 4).
 const MOST: usize = 4;
 
@@ -38,8 +41,8 @@ impl Autoencoder {
     /// The network of checked settings.
     pub fn new(settings: &Settings) -> Self {
         let stages = settings.patch.ilog2() as usize;
-        // Channels at depth s: width, width, 2·width, 4·width, 4·width ...
-        let channels = |s: usize| settings.width * (1 << s.saturating_sub(1)).min(MOST);
+        // Channels at depth s: width/2, width, 2·width, 4·width, 4·width ...: full resolution is where the work is.
+        let channels = |s: usize| (settings.width << s).min(2 * MOST * settings.width) / 2;
         let mut b = Builder::default();
         let stem = b.conv("encoder.stem", settings.channels, channels(0), 1);
         let down = (1..=stages)
@@ -81,7 +84,10 @@ impl Autoencoder {
         let rank = moments.dims()[1] / 2;
         Posterior {
             mean: moments.clone().narrow(1, 0, rank),
-            log_variance: moments.narrow(1, rank, rank).clamp(LOG_VARIANCE.0, LOG_VARIANCE.1),
+            log_variance: moments
+                .narrow(1, rank, rank)
+                .add_scalar(FIRST_LOG_VARIANCE)
+                .clamp(LOG_VARIANCE.0, LOG_VARIANCE.1),
         }
     }
 

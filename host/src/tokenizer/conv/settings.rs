@@ -57,7 +57,7 @@ pub struct Settings {
     pub channels: usize,
     /// Channels K of a latent vector.
     pub rank: usize,
-    /// Channels of the first stage; later stages have up to four times as many.
+    /// Channels of the first stage; later stages have up to four times as many, full resolution has half.
     #[serde(default = "default_width")]
     pub width: usize,
     /// How it is trained.
@@ -99,7 +99,7 @@ pub struct Training {
 impl Default for Training {
     fn default() -> Self {
         Training {
-            steps: 600,
+            steps: 300,
             batch: 64,
             shards: 8,
             learning_rate: 2e-3,
@@ -158,13 +158,10 @@ impl Settings {
         if self.rank == 0 || t.steps == 0 || t.batch == 0 {
             return Err(Error::new("a tokenizer needs a rank, steps and a batch of at least 1"));
         }
-        if self.width == 0 || !self.width.is_multiple_of(GROUPS) {
-            return Err(Error::new(format!("tokenizer width {} is no multiple of {GROUPS}", self.width)).hint(
-                format!(
-                    "GroupNorm has {GROUPS} groups: choose a width of {}",
-                    self.width.div_ceil(GROUPS).max(1) * GROUPS
-                ),
-            ));
+        const UNIT: usize = 2 * GROUPS;
+        if self.width == 0 || !self.width.is_multiple_of(UNIT) {
+            return Err(Error::new(format!("tokenizer width {} is no multiple of {UNIT}", self.width))
+                .hint(format!("choose {}: every norm has {GROUPS} groups", self.width.div_ceil(UNIT).max(1) * UNIT)));
         }
         if !(0.0..=1.0).contains(&t.adversarial_start) {
             return Err(Error::new(format!(
@@ -193,7 +190,7 @@ mod tests {
         };
         assert!(bad(|s| (s.image, s.patch) = (9, 3)).contains("power of two"));
         assert!(bad(|s| s.patch = 64).contains("does not divide"));
-        assert!(bad(|s| s.width = 20).contains("multiple of 8"));
+        assert!(bad(|s| s.width = 20).contains("multiple of 16"));
         assert!(bad(|s| s.rank = 0).contains("rank"));
         assert!(bad(|s| s.training.adversarial_start = 1.5).contains("share"));
     }

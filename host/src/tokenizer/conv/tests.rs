@@ -146,7 +146,7 @@ fn terms_are_their_equations() {
 
 /// Settings of pictures of 8 pixels with cells of 4.
 fn settings(kind: Kind, training: Training) -> Settings {
-    Settings { kind, image: 8, patch: 4, channels: 3, rank: 4, width: 8, training }
+    Settings { kind, image: 8, patch: 4, channels: 3, rank: 4, width: 16, training }
 }
 
 /// Parameters of a network with noise on all of them, so that nothing is at its special initial value.
@@ -193,7 +193,7 @@ fn perceptual_distance_is_lpips() {
 fn gradients_are_finite_differences() {
     let training = Training { kl_weight: 0.1, perceptual_weight: 0.5, adversarial_weight: 0.3, ..Training::default() };
     // Large enough that every group of a norm has several values: with two, a norm is nearly a step.
-    let settings = Settings { image: 16, width: 16, ..settings(Kind::Vqgan, training) };
+    let settings = Settings { image: 16, width: 32, ..settings(Kind::Vqgan, training) };
     // f32 losses of order 1 have an error of about 1e-7, so the slope one of 1e-4.
     const STEP: f64 = 1e-3;
     let autoencoder = Autoencoder::new(&settings);
@@ -318,6 +318,6 @@ fn wrong_pictures_and_wrong_tensors_are_refused() {
     let from = |settings: &Settings, tensors: &[_]| ConvTokenizer::from_tensors(settings, tensors, &Device::flex());
     assert!(from(&good, &tensors[1..]).unwrap_err().to_string().contains("no tensor tokenizer.encoder.stem.weight"));
     assert!(
-        from(&Settings { width: 16, ..good }, &tensors).unwrap_err().to_string().contains("has shape [8, 3, 3, 3]")
+        from(&Settings { width: 32, ..good }, &tensors).unwrap_err().to_string().contains("has shape [8, 3, 3, 3]")
     );
 }
