@@ -28,9 +28,9 @@ pub struct Args {
     /// At most so many training and so many held-out pictures, a fixed random choice.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// Time step of the encoder, 0 to 1000.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
-    t: u16,
+    /// Time step of the encoder, 0 to 1000. Default: the run's.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    t: Option<u16>,
     /// Neighbours that vote in k-NN.
     #[arg(long, default_value_t = knn::K as u32, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
@@ -108,7 +108,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     let baselines = matches!(args.baselines, Baselines::All);
     let request = Request {
         poolings,
-        t: args.t,
+        t: subject.time_step(args.t),
         baselines,
         pixels: baselines,
         supervised: args.supervised,
