@@ -20,6 +20,7 @@ pub mod report;
 pub mod run_dir;
 pub mod runtime;
 pub mod sample;
+pub mod sweep;
 pub mod tokenizer;
 pub mod train;
 pub mod verify;

@@ -5,6 +5,7 @@ use crate::atomic;
 use crate::data::{self, LoadOptions};
 use crate::error::Context;
 use crate::eval::comparison::{Request, compare};
+use crate::eval::curve::Layers;
 use crate::eval::evaluation::{DEFAULT_MEMORY, Protocol};
 use crate::eval::knn;
 use crate::eval::subject::Subject;
@@ -27,9 +28,9 @@ pub struct Args {
     /// At most so many training and so many held-out pictures, a fixed random choice.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// Time step of the encoder, 0 to 1000.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
-    t: u16,
+    /// Time step of the encoder, 0 to 1000. Default: the run's.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    t: Option<u16>,
     /// Neighbours that vote in k-NN.
     #[arg(long, default_value_t = knn::K as u32, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
@@ -39,6 +40,19 @@ pub struct Args {
     /// k-NN only, no linear probes.
     #[arg(long)]
     no_probe: bool,
+    /// Also score the trained encoder at these time steps (a list; without one 0 to 1000 in nine steps), on clean and noised pictures.
+    #[arg(long, value_name = "LIST", num_args = 0..=1, value_delimiter = ',', default_missing_value = TIMES,
+        value_parser = clap::value_parser!(u16).range(0..=1000))]
+    t_sweep: Vec<u16>,
+    /// Also score the tokens after these blocks of the encoder: all, or a list (0: before any block).
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    layer: Vec<String>,
+    /// Also train probes on 1 % and 10 % of the labels.
+    #[arg(long)]
+    few_label: bool,
+    /// Also fine-tune the encoder with labels for so many epochs (100 when left out), beside the same from initial weights.
+    #[arg(long, value_name = "EPOCHS", num_args = 0..=1, default_missing_value = "100", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    fine_tune: Option<u32>,
     /// Evaluate raw pixels, PCA latents and the untrained encoder too.
     #[arg(long, value_enum, default_value_t = Baselines::All)]
     baselines: Baselines,
@@ -62,6 +76,9 @@ pub struct Args {
     name: Option<String>,
 }
 
+/// [`crate::eval::curve::TIMES`].
+pub(super) const TIMES: &str = "0,10,20,40,80,160,320,640,1000";
+
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Baselines {
     /// All of them.
@@ -83,17 +100,24 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     let protocol = Protocol {
         k: args.k as usize,
         probe: !args.no_probe,
+        few_label: args.few_label,
         train_limit: limit,
         test_limit: limit,
         memory: args.memory << 20,
     };
     let baselines = matches!(args.baselines, Baselines::All);
-    let evaluation = compare(
-        &subject,
-        &dataset,
-        &Request { poolings, t: args.t, baselines, supervised: args.supervised, protocol },
-        out,
-    )?;
+    let request = Request {
+        poolings,
+        t: subject.time_step(args.t),
+        baselines,
+        pixels: baselines,
+        supervised: args.supervised,
+        times: args.t_sweep,
+        layers: layers(&args.layer)?,
+        fine_tune: args.fine_tune,
+        protocol,
+    };
+    let evaluation = compare(&subject, &dataset, &request, out)?;
 
     let written = match &subject.run {
         Some(run) => {
@@ -128,6 +152,22 @@ fn poolings(names: &[String]) -> Result<Vec<Pooling>> {
         return Ok(Vec::new());
     }
     names.iter().map(|name| pooling(name)).collect()
+}
+
+/// Which blocks `--layer` names.
+fn layers(names: &[String]) -> Result<Layers> {
+    match names {
+        [] => Ok(Layers::None),
+        [all] if all == "all" => Ok(Layers::All),
+        names => names
+            .iter()
+            .map(|n| {
+                n.parse()
+                    .map_err(|_| Error::new(format!("`{n}` is no block")).hint("give --layer all, or numbers: 0,2,4"))
+            })
+            .collect::<Result<_>>()
+            .map(Layers::Some),
+    }
 }
 
 /// One pooling by name.
@@ -168,6 +208,10 @@ mod tests {
         assert_eq!(poolings(&["all".into()]).unwrap(), []);
         assert_eq!(poolings(&["mean".into(), "grid2x2".into()]).unwrap(), [Pooling::Mean, Pooling::Grid2x2]);
         assert!(poolings(&["max".into()]).is_err());
+        assert_eq!(layers(&["all".into()]).unwrap(), Layers::All);
+        assert_eq!(layers(&["0".into(), "3".into()]).unwrap(), Layers::Some(vec![0, 3]));
+        assert!(layers(&["-1".into()]).is_err());
+        assert_eq!(TIMES, crate::eval::curve::TIMES.map(|t| t.to_string()).join(","));
         assert!(file_name("cifar-10_t.20").is_ok());
         for bad in ["", "../x", "a/b", ".x"] {
             assert!(file_name(bad).is_err(), "{bad}");

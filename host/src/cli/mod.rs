@@ -17,6 +17,7 @@ mod inspect;
 mod pack;
 mod report;
 mod sample;
+mod sweep;
 mod train;
 mod verify;
 
@@ -74,6 +75,8 @@ enum Verb {
     BenchWorker(bench_worker::Args),
     /// Draw pictures with a run of a recipe that can, as a grid.
     Sample(sample::Args),
+    /// A grid over recipes or settings and several seeds: one table, one plot with error bars.
+    Sweep(Box<sweep::Args>),
     /// Write report.html of a run.
     Report(report::Args),
 }
@@ -107,6 +110,7 @@ fn run(verb: Verb, out: &Output) -> Result<Outcome> {
         Verb::Bench(a) => bench::run(a, out),
         Verb::BenchWorker(a) => bench_worker::run(&a),
         Verb::Sample(a) => sample::run(a, out),
+        Verb::Sweep(a) => sweep::run(*a, out),
         Verb::Report(a) => report::run(a, out),
     }
 }

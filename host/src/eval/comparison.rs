@@ -1,6 +1,7 @@
 //! One whole evaluation: the trained encoder, float and integer, beside all baselines (METHOD.md section 4).
 
 use super::baselines::{PcaLatents, RawPixels};
+use super::curve::{self, Layers};
 use super::embedder::Embedder;
 use super::evaluation::{Evaluation, NotRun, Pictures, Protocol, describe, evaluate};
 use super::margin::margins;
@@ -20,10 +21,18 @@ pub struct Request {
     pub poolings: Vec<Pooling>,
     /// Time step of the float encoders, 0 to 1000.
     pub t: u16,
-    /// Also evaluate raw pixels, PCA latents and the untrained encoder.
+    /// Also evaluate PCA latents and the untrained encoder.
     pub baselines: bool,
+    /// Also evaluate raw pixels, which depend on the pictures alone: a sweep measures them once.
+    pub pixels: bool,
     /// Also train the same encoder with labels for so many steps (0: as many as the run), and evaluate it.
     pub supervised: Option<u64>,
+    /// Time steps at which the trained encoder is also scored, on clean and on noised pictures.
+    pub times: Vec<u16>,
+    /// Blocks after which the trained encoder's tokens are also scored.
+    pub layers: Layers,
+    /// Also fine-tune the trained encoder with labels for so many epochs.
+    pub fine_tune: Option<u32>,
     /// How everything is measured.
     pub protocol: Protocol,
 }
@@ -31,7 +40,17 @@ pub struct Request {
 impl Default for Request {
     fn default() -> Self {
         // t = 10 of 1000 on the clean picture: METHOD.md section 1.
-        Request { poolings: Vec::new(), t: 10, baselines: true, supervised: None, protocol: Protocol::default() }
+        Request {
+            poolings: Vec::new(),
+            t: 10,
+            baselines: true,
+            pixels: true,
+            supervised: None,
+            times: Vec::new(),
+            layers: Layers::default(),
+            fine_tune: None,
+            protocol: Protocol::default(),
+        }
     }
 }
 
@@ -60,6 +79,8 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
         latents = PcaLatents::new(grid, side, channels, &pca, spec.rank.into(), &poolings);
         embedders.extend(untrained.iter().map(|e| e as &dyn Embedder));
         embedders.push(&latents);
+    }
+    if request.pixels {
         embedders.push(&pixels);
     }
     let yardstick;
@@ -68,6 +89,9 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
         embedders.push(&yardstick);
     }
     let rows = evaluate(&embedders, &pictures, &request.protocol, out)?;
+    let curves = curve::curves(subject, &pictures, request, &poolings, out)?;
+    let tune = |epochs| subject.fine_tune(&pictures, request.t, epochs, out);
+    let fine_tuned = request.fine_tune.map(tune).transpose()?;
     let mut not_run = Vec::new();
     if request.supervised.is_none() {
         not_run.push(NotRun {
@@ -92,6 +116,8 @@ pub fn compare(subject: &Subject, dataset: &Dataset, request: &Request, out: &Ou
         margins: margins(&rows),
         rows,
         not_run,
+        curves,
+        fine_tuned,
     })
 }
 

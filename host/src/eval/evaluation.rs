@@ -1,13 +1,15 @@
 //! The table of one evaluation: every embedding with the same pictures, the same k-NN and the same probe.
 
+use super::curve::Curve;
 use super::embedder::{Embedder, Role, Vector, embed};
+use super::few_label::{self, FewLabel};
+use super::fine_tune::FineTuned;
 use super::margin::Margin;
-use super::{Features, knn, probe, standardise};
+use super::{Features, knn, probe, retrieval, standardise};
 use crate::cli::Output;
 use crate::data::{Dataset, Split};
 use crate::{Error, Result};
-use serde::Serialize;
-use std::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Memory for the features of one embedder unless set otherwise: 1 GiB holds all of CIFAR-10 as pixels (0.7 GB).
 pub const DEFAULT_MEMORY: u64 = 1 << 30;
@@ -19,6 +21,8 @@ pub struct Protocol {
     pub k: usize,
     /// Also train linear probes.
     pub probe: bool,
+    /// Also train probes on 1 % and 10 % of the labels.
+    pub few_label: bool,
     /// At most so many training pictures, chosen by a fixed shuffle.
     pub train_limit: Option<usize>,
     /// At most so many held-out pictures.
@@ -29,19 +33,26 @@ pub struct Protocol {
 
 impl Default for Protocol {
     fn default() -> Self {
-        Protocol { k: knn::K, probe: true, train_limit: None, test_limit: None, memory: DEFAULT_MEMORY }
+        Protocol {
+            k: knn::K,
+            probe: true,
+            few_label: false,
+            train_limit: None,
+            test_limit: None,
+            memory: DEFAULT_MEMORY,
+        }
     }
 }
 
 /// One line of the table. Accuracies are shares, 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// What was evaluated: "trained, float", "raw pixels".
     pub embedding: String,
     /// What it is in the comparison.
     pub role: Role,
     /// "mean", "mean-std", "grid2x2" or "flat".
-    pub pooling: &'static str,
+    pub pooling: String,
     /// Components.
     pub components: usize,
     /// Training pictures used.
@@ -58,6 +69,28 @@ pub struct Row {
     pub probe_seeds: Vec<f64>,
     /// Learning rate the probe chose.
     pub learning_rate: Option<f64>,
+    /// Share of hits among the k nearest.
+    pub precision: f64,
+    /// Mean average precision of retrieval.
+    pub average_precision: Option<f64>,
+    /// Probes on a few of the labels, when asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub few_label: Vec<FewLabel>,
+}
+
+impl Row {
+    /// The probe in percent, "-" where none was trained.
+    pub fn probe_text(&self) -> String {
+        match (self.probe, self.probe_deviation) {
+            (Some(p), Some(d)) => format!("{:.2} ± {:.2}", 100.0 * p, 100.0 * d),
+            _ => "-".into(),
+        }
+    }
+
+    /// The score that decides: the linear probe, or k-NN where none was trained.
+    pub fn score(&self) -> f64 {
+        self.probe.unwrap_or(self.knn)
+    }
 }
 
 /// A comparison that belongs in the table but was not run.
@@ -92,6 +125,12 @@ pub struct Evaluation {
     pub margins: Vec<Margin>,
     /// What is missing from it.
     pub not_run: Vec<NotRun>,
+    /// The trained encoder at other time steps and inner layers, when asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
+    /// The encoder fine-tuned with labels, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fine_tuned: Option<FineTuned>,
 }
 
 /// Training and held-out pictures with labels, cut to the protocol's limits.
@@ -101,6 +140,22 @@ pub struct Pictures {
 }
 
 impl Pictures {
+    /// What is trained on.
+    pub fn train(&self) -> &Split {
+        &self.train
+    }
+
+    /// What is scored.
+    pub fn test(&self) -> &Split {
+        &self.test
+    }
+
+    /// Number of classes: one more than the largest label.
+    pub fn classes(&self) -> usize {
+        let labels = [&self.train, &self.test].into_iter().filter_map(|s| s.labels()).flatten();
+        labels.copied().max().map_or(0, |l| usize::from(l) + 1)
+    }
+
     /// The labelled pictures of a data set.
     ///
     /// # Errors
@@ -177,7 +232,14 @@ fn score(
     if !embedder.is_standardised() {
         standardise::standardise(&mut train, &mut test)?;
     }
-    let knn = knn::accuracy(&train, train_labels, &test, test_labels, protocol.k)?;
+    let found = knn::neighbours(&test, &train, protocol.k, false)?;
+    let knn = knn::share_right(&found, train_labels, test_labels);
+    let precision = retrieval::precision(&found, train_labels, test_labels);
+    let average_precision = retrieval::mean_average_precision(&train, train_labels, &test, test_labels)?;
+    let shares = few_label::SHARES.iter().filter(|_| protocol.few_label);
+    let few_label = shares
+        .map(|&share| few_label::few_label(&train, train_labels, &test, test_labels, share))
+        .collect::<Result<_>>()?;
     let probe = if protocol.probe {
         let bar = out.progress(&format!("probe {}", vector.pooling_name()), probe::TICKS);
         let done = || bar.inc(1);
@@ -190,7 +252,7 @@ fn score(
     Ok(Row {
         embedding: embedder.name(),
         role: embedder.role(),
-        pooling: vector.pooling_name(),
+        pooling: vector.pooling_name().to_owned(),
         components: vector.dim,
         train: train.rows(),
         test: test.rows(),
@@ -199,6 +261,9 @@ fn score(
         probe_deviation: probe.as_ref().map(|p| p.deviation),
         learning_rate: probe.as_ref().map(|p| p.learning_rate),
         probe_seeds: probe.map(|p| p.accuracies).unwrap_or_default(),
+        precision,
+        average_precision,
+        few_label,
     })
 }
 
@@ -213,45 +278,17 @@ pub fn describe(protocol: &Protocol) -> String {
     } else {
         String::new()
     };
-    format!("features standardised with train statistics; k-NN: k = {}, cosine, majority{probe}", protocol.k)
-}
-
-impl fmt::Display for Evaluation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = self.t.map(|t| format!(", t = {t}")).unwrap_or_default();
-        let step = self.step.map(|s| format!(", step {s}")).unwrap_or_default();
-        writeln!(f, "{} on {} ({} classes{step}{t})", self.source, self.dataset, self.classes)?;
-        writeln!(f, "{}", self.protocol)?;
-        let width = self.rows.iter().map(|r| r.embedding.len()).max().unwrap_or(0).max("embedding".len());
-        writeln!(
-            f,
-            "  {:<width$}  {:<8}  {:>6}  {:>7}  {:>6}  {:>7}  {:>14}",
-            "embedding", "pooling", "values", "train", "test", "k-NN %", "probe %"
-        )?;
-        for r in &self.rows {
-            let probe = match (r.probe, r.probe_deviation) {
-                (Some(p), Some(d)) => format!("{:.2} ± {:.2}", 100.0 * p, 100.0 * d),
-                _ => "-".into(),
-            };
-            writeln!(
-                f,
-                "  {:<width$}  {:<8}  {:>6}  {:>7}  {:>6}  {:>7.2}  {probe:>14}",
-                r.embedding,
-                r.pooling,
-                r.components,
-                r.train,
-                r.test,
-                100.0 * r.knn
-            )?;
-        }
-        for margin in &self.margins {
-            writeln!(f, "  {margin}")?;
-        }
-        for n in &self.not_run {
-            writeln!(f, "  {:<width$}  not run: {}", n.embedding, n.reason)?;
-        }
-        Ok(())
-    }
+    let few = if protocol.few_label {
+        "; few labels: the same probe on a class-balanced 1 % and 10 % of them, chosen by each of the seeds"
+    } else {
+        ""
+    };
+    format!(
+        "features standardised with train statistics; k-NN: k = {}, cosine, majority; P@k: share of hits among these; mAP: mean average precision of {} \
+         queries at most{probe}{few}",
+        protocol.k,
+        retrieval::QUERIES
+    )
 }
 
 #[cfg(test)]
@@ -275,41 +312,9 @@ mod tests {
         let pixels = RawPixels { side: 2, channels: 1 };
         let rows = evaluate(&[&pixels], &p, &Protocol::default(), &out).unwrap();
         assert_eq!((rows[0].knn, rows[0].probe), (1.0, Some(1.0)));
-        assert_eq!((rows[0].pooling, rows[0].components, rows[0].train, rows[0].test), ("flat", 4, 100, 40));
+        assert_eq!((rows[0].pooling.as_str(), rows[0].components, rows[0].train, rows[0].test), ("flat", 4, 100, 40));
         let few = Protocol { memory: 50 * 16, probe: false, ..Protocol::default() };
         let rows = evaluate(&[&pixels], &p, &few, &out).unwrap();
         assert_eq!((rows[0].train, rows[0].probe), (50, None));
-    }
-
-    #[test]
-    fn the_table_lists_everything() {
-        let row = Row {
-            embedding: "raw pixels".into(),
-            role: Role::Baseline,
-            pooling: "flat",
-            components: 3072,
-            train: 50_000,
-            test: 10_000,
-            knn: 0.439,
-            probe: Some(0.401),
-            probe_deviation: Some(0.0012),
-            probe_seeds: vec![0.4, 0.401, 0.402],
-            learning_rate: Some(4e-4),
-        };
-        let e = Evaluation {
-            source: "run".into(),
-            step: Some(100),
-            dataset: "cifar10".into(),
-            fingerprint: "00".into(),
-            classes: 10,
-            t: Some(10),
-            protocol: describe(&Protocol::default()),
-            rows: vec![row],
-            margins: Vec::new(),
-            not_run: vec![NotRun { embedding: "trained with labels".into(), reason: "--supervised".into() }],
-        };
-        let text = e.to_string();
-        assert!(text.contains("  raw pixels  flat        3072    50000   10000    43.90    40.10 ± 0.12\n"), "{text}");
-        assert!(text.contains("not run: --supervised") && text.contains("t = 10"), "{text}");
     }
 }

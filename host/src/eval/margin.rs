@@ -12,7 +12,7 @@ pub struct Margin {
     /// The trained embedding.
     pub embedding: String,
     /// Its pooling.
-    pub pooling: &'static str,
+    pub pooling: String,
     /// "linear probe", or "k-NN" where no probe was trained.
     pub score: &'static str,
     /// The best baseline with the same pooling.
@@ -23,18 +23,17 @@ pub struct Margin {
 
 /// A margin for every trained row that has a baseline of the same pooling.
 pub fn margins(rows: &[Row]) -> Vec<Margin> {
-    let score = |r: &Row| r.probe.unwrap_or(r.knn);
     rows.iter()
         .filter(|r| r.role == Role::Trained)
         .filter_map(|trained| {
             let same = rows.iter().filter(|r| r.role == Role::Baseline && r.pooling == trained.pooling);
-            let best = same.max_by(|a, b| score(a).total_cmp(&score(b)))?;
+            let best = same.max_by(|a, b| a.score().total_cmp(&b.score()))?;
             Some(Margin {
                 embedding: trained.embedding.clone(),
-                pooling: trained.pooling,
+                pooling: trained.pooling.clone(),
                 score: if trained.probe.is_some() { "linear probe" } else { "k-NN" },
                 baseline: best.embedding.clone(),
-                margin: score(trained) - score(best),
+                margin: trained.score() - best.score(),
             })
         })
         .collect()
@@ -63,7 +62,7 @@ mod tests {
         Row {
             embedding: embedding.into(),
             role,
-            pooling,
+            pooling: pooling.into(),
             components: 1,
             train: 1,
             test: 1,
@@ -72,6 +71,9 @@ mod tests {
             probe_deviation: Some(0.0),
             probe_seeds: vec![probe],
             learning_rate: Some(1e-3),
+            precision: 0.0,
+            average_precision: None,
+            few_label: Vec::new(),
         }
     }
 

@@ -5,7 +5,8 @@
 //!     -> standardise with train statistics -> k-NN, linear probe -> rows of one table -> RUN/eval/NAME.json
 //! ```
 //!
-//! [`comparison::compare`] is the whole of it; the protocols stand in [`knn`] and [`probe`], next to the code.
+//! [`comparison::compare`] is the whole of it; the protocols stand in [`knn`], [`probe`], [`few_label`] and [`retrieval`], next to
+//! the code; [`curve`] scores the trained encoder at other time steps and inner layers.
 //! [`quality`] compares integer with float embeddings for the exporter. Results do not depend on the number of threads:
 //! every sum is over fixed parts in a fixed order.
 
@@ -14,21 +15,27 @@ pub mod agreement;
 pub mod artifact;
 pub mod baselines;
 pub mod comparison;
+pub mod curve;
 pub mod embedder;
 pub mod evaluation;
 pub mod features;
+pub mod few_label;
+pub mod fine_tune;
 pub mod frechet;
+pub mod input_noise;
 pub mod knn;
 mod linear;
 pub mod margin;
 pub mod pooling;
 pub mod probe;
 pub mod quality;
+pub mod retrieval;
 pub mod run_encoder;
 pub mod standardise;
 pub mod subject;
 #[cfg(test)]
 mod testing;
+mod text;
 
 pub use features::Features;
 

@@ -9,6 +9,7 @@
 
 use super::activation::{gelu, silu, softmax};
 use super::embedder::{Embedder, Role, Vector};
+use super::input_noise::InputNoise;
 use super::pooling::{self, pool};
 use crate::model::positions::{positions, time_features};
 use crate::model::{NORM_EPSILON, Weights};
@@ -80,6 +81,7 @@ pub struct RunEncoder {
     /// [N, W].
     positions: Vec<f32>,
     blocks: Vec<Block>,
+    noise: Option<InputNoise>,
 }
 
 impl RunEncoder {
@@ -123,6 +125,7 @@ impl RunEncoder {
             embed,
             positions: positions(grid.side(), spec.width.into()),
             blocks: blocks.collect::<Result<_>>()?,
+            noise: None,
         })
     }
 
@@ -132,13 +135,39 @@ impl RunEncoder {
         RunEncoder { role, ..self }
     }
 
+    /// The same encoder under another name.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        RunEncoder { name: name.to_owned(), ..self }
+    }
+
+    /// The same encoder on noised pictures.
+    #[must_use]
+    pub fn with_noise(self, noise: InputNoise) -> Self {
+        RunEncoder { noise: Some(noise), ..self }
+    }
+
+    /// The first `layer` blocks only, with the final LayerNorm behind them: the tokens after block `layer` (from 1), or before any
+    /// block (0).
+    ///
+    /// # Errors
+    /// The encoder has fewer blocks.
+    pub fn up_to_block(mut self, layer: u16) -> Result<Self> {
+        if usize::from(layer) > self.blocks.len() {
+            return Err(Error::new(format!("there is no block {layer}: the encoder has {}", self.blocks.len()))
+                .hint("give --layer all, or numbers from 0 (before any block) to the number of blocks"));
+        }
+        self.blocks.truncate(layer.into());
+        Ok(self)
+    }
+
     /// Tokens after the final LayerNorm, [N, W].
     pub fn tokens(&self, picture: &[u8]) -> Vec<f32> {
         let width = usize::from(self.spec.width);
         let pixels: Vec<f32> = picture.iter().map(|&byte| pixel_value(byte)).collect();
         let mut patches = vec![0.0; self.grid.tokens() * self.grid.patch_values()];
         self.grid.patchify(&pixels, &mut patches);
-        let latents = match &self.tokenizer {
+        let mut latents = match &self.tokenizer {
             None => self.project.apply(&patches),
             Some(tokenizer) => {
                 let shape = [1, self.grid.tokens(), self.grid.patch_values()];
@@ -146,6 +175,9 @@ impl RunEncoder {
                 tokenizer.encode(patches).into_data().iter::<f32>().collect()
             }
         };
+        if let Some(noise) = &self.noise {
+            noise.add(picture, &mut latents);
+        }
         let mut x = self.embed.apply(&latents);
         add(&mut x, &self.positions);
         for block in &self.blocks {
@@ -280,20 +312,8 @@ fn add_gated(x: &mut [f32], y: &[f32], gate: &[f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::init::busy_parameters;
-    use crate::model::reference::{encode, noise_pictures, tiny_spec};
-    use crate::model::{ModelSpec, pca};
-
-    /// A model in which nothing is zero, at full rank or below it.
-    fn model(rank: u16) -> (Weights, Vec<Vec<u8>>) {
-        let mut encoder = tiny_spec().encoder;
-        encoder.rank = rank;
-        let spec = ModelSpec { encoder, ..tiny_spec() };
-        let pictures = noise_pictures(8, 3, 12, 5);
-        let grid = PatchGrid::of(&encoder).unwrap();
-        let pca = pca::fit(grid, rank.into(), pictures.len(), |i| &pictures[i], 300, 1).unwrap();
-        (Weights::new(spec, busy_parameters(&spec, 3), &pca).unwrap(), pictures)
-    }
+    use crate::eval::testing::model;
+    use crate::model::reference::encode;
 
     #[test]
     fn equals_the_plain_f64_network_on_the_projected_picture() {

@@ -2,6 +2,9 @@
 
 use super::artifact::IntegerEncoder;
 use super::embedder::Role;
+use super::evaluation::Pictures;
+use super::fine_tune::{FineTuned, fine_tune};
+use super::input_noise::InputNoise;
 use super::run_encoder::RunEncoder;
 use crate::cli::Output;
 use crate::data::{Dataset, LoadOptions};
@@ -102,6 +105,14 @@ impl Subject {
         self.weights.as_ref().map(open).transpose()
     }
 
+    /// The noise that the run's recipe puts on a picture at time step `t`. `None` for an artifact, for recipes that do not denoise,
+    /// and for tokenizers whose latents are no orthonormal coordinates of the patch: there is no one picture with noised latents.
+    pub fn input_noise(&self, t: u16) -> Option<InputNoise> {
+        let recipe = &self.config.as_ref()?.recipe;
+        let schedule = recipe.denoise().filter(|d| d.tokenizer.is_orthonormal())?.schedule;
+        InputNoise::new(schedule, t, self.weights.as_ref()?.pca().scale)
+    }
+
     /// The exported encoders.
     ///
     /// # Errors
@@ -158,6 +169,19 @@ impl Subject {
         let weights = crate::train::supervised(config, dataset, (steps, t.into()), &place, &device, out)?;
         let encoder = RunEncoder::new("trained with labels", &weights, t, poolings)?;
         Ok(encoder.with_role(Role::Yardstick))
+    }
+
+    /// Fine-tunes the run's encoder with labels.
+    ///
+    /// # Errors
+    /// It is no run, or the loss is no longer finite.
+    pub fn fine_tune(&self, pictures: &Pictures, t: u16, epochs: u32, out: &Output) -> Result<FineTuned> {
+        let (Some(config), Some(weights)) = (&self.config, &self.weights) else {
+            return Err(Error::new("an exported encoder cannot be fine-tuned")
+                .hint("evaluate the run directory, or leave out --fine-tune"));
+        };
+        let device = crate::train::device::choose("auto")?;
+        fine_tune(weights, t, pictures, epochs, config.optimiser.seed, &device, out)
     }
 
     /// The PCA of the run, or one fitted on the training pictures.

@@ -1,7 +1,12 @@
-//! Synthetic features for the tests of this module.
+//! Synthetic features and models for the tests of this module.
 
 use super::Features;
+use crate::data::{Dataset, Split};
+use crate::model::init::busy_parameters;
+use crate::model::reference::{noise_pictures, tiny_spec};
+use crate::model::{ModelSpec, Weights, pca};
 use ldae_shared::noise::{Purpose, Stream};
+use ldae_shared::patch::PatchGrid;
 
 /// Unit Gaussian features.
 pub fn noise(seed: u64, rows: usize, dim: usize) -> Features {
@@ -24,4 +29,26 @@ pub fn clusters(seed: u64, rows: usize, dim: usize, classes: usize, distance: f3
 /// Runs `f` on a pool of `threads` threads.
 pub fn on_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+}
+
+/// A model in which nothing is zero, at full rank or below it.
+pub fn model(rank: u16) -> (Weights, Vec<Vec<u8>>) {
+    let mut encoder = tiny_spec().encoder;
+    encoder.rank = rank;
+    let spec = ModelSpec { encoder, ..tiny_spec() };
+    let pictures = noise_pictures(8, 3, 12, 5);
+    let grid = PatchGrid::of(&encoder).unwrap();
+    let pca = pca::fit(grid, rank.into(), pictures.len(), |i| &pictures[i], 300, 1).unwrap();
+    (Weights::new(spec, busy_parameters(&spec, 3), &pca).unwrap(), pictures)
+}
+
+/// 128 labelled pictures of 8x8x3 and 64 to test: the class is which half is brighter.
+pub fn slopes() -> Dataset {
+    let split = |count: usize, seed: u64| {
+        let pictures = noise_pictures(8, 3, count, seed);
+        let half = |p: &[u8]| -> u32 { p.iter().map(|&b| u32::from(b)).sum() };
+        let labels = pictures.iter().map(|p| u16::from(half(&p[..96]) > half(&p[96..]))).collect();
+        Split::from_memory(pictures.concat(), 8, 3, Some(labels))
+    };
+    Dataset { test: Some(split(64, 2)), ..Dataset::of_pictures("slopes", split(128, 1)) }
 }

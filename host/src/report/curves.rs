@@ -27,7 +27,7 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 fn plot(label: &str, points: Vec<(f64, f64)>, log_y: bool, size: (f64, f64)) -> String {
     let series = vec![Series::line("", points)];
-    Plot { x_label: "optimiser step".into(), y_label: label.into(), log_y, size, series }.svg()
+    Plot { x_label: "optimiser step".into(), y_label: label.into(), log_x: false, log_y, size, series }.svg()
 }
 
 /// Training curves.

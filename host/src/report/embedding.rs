@@ -143,15 +143,16 @@ fn maps(e: &Embedded) -> Result<String> {
     if let Some(labels) = &e.labels {
         for (c, name) in e.classes.iter().enumerate() {
             let of_class = points.iter().zip(labels).filter(|(_, l)| usize::from(**l) == c).map(|(p, _)| *p);
-            series.push(Series { name: name.clone(), points: of_class.collect(), mark: Mark::Dots });
+            series.push(Series::new(name, of_class.collect(), Mark::Dots));
         }
         series.retain(|s| !s.points.is_empty());
     } else {
-        series.push(Series { name: String::new(), points: points.clone(), mark: Mark::Dots });
+        series.push(Series::new("", points.clone(), Mark::Dots));
     }
     let plot = Plot {
         x_label: "principal component 1".into(),
         y_label: if series.len() > 8 { String::new() } else { "principal component 2".into() },
+        log_x: false,
         log_y: false,
         size: (960.0, 460.0),
         series,

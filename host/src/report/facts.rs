@@ -1,4 +1,4 @@
-//! Evaluation tables, configuration and provenance, from JSON and TOML whose fields may grow.
+//! Configuration, provenance and any JSON as tables, from JSON and TOML whose fields may grow.
 
 use super::material::Material;
 use super::page::{Section, missing, paragraph, table};
@@ -61,7 +61,7 @@ fn label(key: &str) -> String {
     key.replace('_', " ")
 }
 
-fn scalar(value: &Value) -> String {
+pub(super) fn scalar(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::Bool(b) => if *b { "yes" } else { "no" }.into(),
@@ -75,47 +75,6 @@ fn scalar(value: &Value) -> String {
         }
         other => other.to_string(),
     }
-}
-
-/// Evaluations of this run, each with its protocol.
-pub fn evaluation(material: &Material) -> Section {
-    let body = match &material.evaluations {
-        Ok(files) => files.iter().map(|(name, value)| evaluation_table(name, value)).collect(),
-        Err(reason) => missing(reason),
-    };
-    Section { id: "evaluation", title: "Evaluation", body }
-}
-
-/// The table of one `eval/NAME.json`; a file of another shape is shown field by field.
-fn evaluation_table(name: &str, value: &Value) -> String {
-    let mut out = format!("<h3>{}</h3>\n", super::page::escape(name));
-    let Some(rows) = value.get("rows").and_then(Value::as_array).filter(|r| r.iter().all(|v| v.get("knn").is_some()))
-    else {
-        return out + &json_tables(value);
-    };
-    let text = |v: &Value, key: &str| v.get(key).map(scalar).unwrap_or_default();
-    let share = |v: &Value, key: &str| v.get(key).and_then(Value::as_f64).map(|x| format!("{:.2}", 100.0 * x));
-    let probe = |v: &Value| match (share(v, "probe"), share(v, "probe_deviation")) {
-        (Some(mean), Some(deviation)) => format!("{mean} ± {deviation}"),
-        (Some(mean), None) => mean,
-        (None, _) => "-".to_owned(),
-    };
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|v| {
-            let knn = share(v, "knn").unwrap_or_else(|| "-".into());
-            vec![text(v, "embedding"), text(v, "pooling"), text(v, "components"), knn, probe(v)]
-        })
-        .collect();
-    out.push_str(&table(&["embedding", "pooling", "components", "k-NN, %", "linear probe, %"], &cells));
-    let counts =
-        rows.first().map(|v| format!("{} training and {} held-out pictures; ", text(v, "train"), text(v, "test")));
-    let classes = value.get("classes").map(|c| format!("{} classes; ", scalar(c))).unwrap_or_default();
-    out.push_str(&paragraph(&format!("{}{classes}{}", counts.unwrap_or_default(), text(value, "protocol"))));
-    for absent in value.get("not_run").and_then(Value::as_array).into_iter().flatten() {
-        out.push_str(&missing(&format!("not run: {}: {}", text(absent, "embedding"), text(absent, "reason"))));
-    }
-    out
 }
 
 /// The resolved configuration.
@@ -176,19 +135,6 @@ mod tests {
         for column in ["name", "knn", "probe"] {
             assert!(html.contains(&format!(">{column}</th>")), "{html}");
         }
-    }
-
-    #[test]
-    fn evaluations_are_shown_in_percent_and_what_was_not_run_is_said() {
-        let html = evaluation_table(
-            "run",
-            &serde_json::json!({"protocol": "k = 20", "classes": 10,
-                "rows": [{"embedding": "trained, float", "pooling": "mean", "components": 64, "train": 9, "test": 5, "knn": 0.5,
-                          "probe": 0.6, "probe_deviation": 0.001}, {"embedding": "raw pixels", "knn": 0.25}],
-                "not_run": [{"embedding": "supervised", "reason": "use `--supervised`"}]}),
-        );
-        assert!(html.contains("<td class=\"n\">50.00</td><td class=\"n\">60.00 ± 0.10</td>"), "{html}");
-        assert!(html.contains("not run: supervised: use <code>--supervised</code>"), "{html}");
     }
 
     #[test]

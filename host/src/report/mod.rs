@@ -8,14 +8,16 @@ mod card;
 mod collect;
 mod curves;
 mod embedding;
+mod evaluation;
 mod facts;
 mod headline;
 mod material;
-mod page;
+pub(crate) mod page;
 mod parity;
 mod picture;
 mod pictures;
-mod plot;
+pub(crate) mod plot;
+pub(crate) mod ranking;
 
 pub use collect::collect;
 pub use material::{Basis, Embedded, Material, Reconstructions};
@@ -31,7 +33,7 @@ use std::path::Path;
 pub fn html(material: &Material) -> Result<String> {
     let sections = [
         headline::section(material),
-        facts::evaluation(material),
+        evaluation::section(material),
         curves::section(material),
         pictures::reconstructions(material)?,
         pictures::samples(material)?,

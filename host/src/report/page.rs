@@ -115,6 +115,15 @@ pub fn page(title: &str, sections: &[Section]) -> String {
     out
 }
 
+/// An SVG element of the page as a file of its own, with the page's colours.
+pub fn standalone_svg(svg: &str) -> String {
+    svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1).replacen(
+        '>',
+        &format!("><style>{STYLE}</style>"),
+        1,
+    )
+}
+
 /// Series colours are those of Okabe and Ito (Color Universal Design, 2008): told apart with any colour vision.
 const STYLE: &str = "\
 :root { --ink: #1b1b1b; --dim: #666; --line: #d4d4d4; --paper: #fff; --panel: #f6f6f4;

@@ -65,9 +65,10 @@ fn histogram(q: &Value) -> Option<String> {
     let plot = Plot {
         x_label: "centred cosine between float and integer embedding".into(),
         y_label: "pictures".into(),
+        log_x: false,
         log_y: false,
         size: (960.0, 200.0),
-        series: vec![Series { name: String::new(), points, mark: Mark::Bars }],
+        series: vec![Series::new("", points, Mark::Bars)],
     };
     Some(figure(&plot.svg(), "One count a picture."))
 }
@@ -79,9 +80,10 @@ fn layers(q: &Value) -> Option<String> {
     let plot = Plot {
         x_label: "tap, in the order of the graph".into(),
         y_label: "signal to quantisation noise, dB".into(),
+        log_x: false,
         log_y: false,
         size: (960.0, 200.0),
-        series: vec![Series { name: String::new(), points, mark: Mark::Bars }],
+        series: vec![Series::new("", points, Mark::Bars)],
     };
     let detail =
         format!("<details><summary>Per layer</summary>{}</details>", json_tables(&Value::Array(layers.clone())));

@@ -108,10 +108,9 @@ fn spectrum(b: &Basis) -> String {
     };
     let point = |(i, v): (usize, &f64)| ((i + 1) as f64, *v);
     let split = b.rank.min(variances.len());
-    let bars = |name: String, from: usize, to: usize| Series {
-        name,
-        points: variances.iter().enumerate().skip(from).take(to - from).map(point).collect(),
-        mark: Mark::Bars,
+    let bars = |name: String, from: usize, to: usize| {
+        let points = variances.iter().enumerate().skip(from).take(to - from).map(point).collect();
+        Series::new(&name, points, Mark::Bars)
     };
     let mut series = vec![bars(format!("kept (K = {})", b.rank), 0, split)];
     if split < variances.len() {
@@ -119,8 +118,14 @@ fn spectrum(b: &Basis) -> String {
     }
     let total: f64 = variances.iter().sum();
     let kept: f64 = variances.iter().take(split).sum();
-    let plot =
-        Plot { x_label: "component".into(), y_label: "variance".into(), log_y: true, size: (960.0, 220.0), series };
+    let plot = Plot {
+        x_label: "component".into(),
+        y_label: "variance".into(),
+        log_x: false,
+        log_y: true,
+        size: (960.0, 220.0),
+        series,
+    };
     figure(
         &plot.svg(),
         &format!(

@@ -22,14 +22,32 @@ pub struct Series {
     pub name: String,
     /// (x, y)
     pub points: Vec<(f64, f64)>,
+    /// Half the length of each point's error bar, in units of y; shorter than `points` or 0 for none.
+    pub errors: Vec<f64>,
     /// Drawn as.
     pub mark: Mark,
 }
 
 impl Series {
+    /// Points without error bars.
+    pub fn new(name: &str, points: Vec<(f64, f64)>, mark: Mark) -> Self {
+        Series { name: name.to_owned(), points, errors: Vec::new(), mark }
+    }
+
     /// A line with a name.
     pub fn line(name: &str, points: Vec<(f64, f64)>) -> Self {
-        Series { name: name.to_owned(), points, mark: Mark::Line }
+        Series::new(name, points, Mark::Line)
+    }
+
+    /// The same with error bars.
+    pub fn with_errors(self, errors: Vec<f64>) -> Self {
+        Series { errors, ..self }
+    }
+
+    /// Lower and upper end of each error bar.
+    fn ends(&self) -> impl Iterator<Item = [(f64, f64); 2]> {
+        let bars = self.points.iter().zip(&self.errors).filter(|(_, e)| **e != 0.0);
+        bars.map(|(p, e)| [(p.0, p.1 - e), (p.0, p.1 + e)])
     }
 }
 
@@ -39,6 +57,8 @@ pub struct Plot {
     pub x_label: String,
     /// Above the vertical axis.
     pub y_label: String,
+    /// Logarithmic horizontal axis.
+    pub log_x: bool,
     /// Logarithmic vertical axis.
     pub log_y: bool,
     /// Width and height in pixels.
@@ -56,7 +76,7 @@ const BOTTOM: f64 = 40.0;
 const COLOURS: usize = 8;
 
 /// A range of values mapped to a range of pixels.
-struct Scale {
+pub(crate) struct Scale {
     low: f64,
     high: f64,
     from: f64,
@@ -65,7 +85,7 @@ struct Scale {
 }
 
 impl Scale {
-    fn new(values: impl Iterator<Item = f64>, from: f64, to: f64, log: bool, with_zero: bool) -> Self {
+    pub(crate) fn new(values: impl Iterator<Item = f64>, from: f64, to: f64, log: bool, with_zero: bool) -> Self {
         let (mut low, mut high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         if low > high {
             (low, high) = (1.0, 2.0);
@@ -89,13 +109,13 @@ impl Scale {
         Scale { low, high, from, to, log }
     }
 
-    fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let v = if self.log { value.log10() } else { value };
         self.from + (v - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
     /// Round values inside the range with their labels.
-    fn ticks(&self, wanted: f64) -> Vec<(f64, String)> {
+    pub(crate) fn ticks(&self, wanted: f64) -> Vec<(f64, String)> {
         if self.log && self.high - self.low >= 1.0 {
             let powers = self.low.ceil() as i32..=self.high.floor() as i32;
             return powers.map(|p| (10f64.powi(p), tick_label(10f64.powi(p), 10f64.powi(p)))).collect();
@@ -143,13 +163,16 @@ impl Plot {
     /// The SVG element.
     pub fn svg(&self) -> String {
         let (width, height) = self.size;
-        let keep = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && (!self.log_y || p.1 > 0.0);
-        let points = || self.series.iter().flat_map(|s| s.points.iter()).filter(keep);
+        let keep = |p: &(f64, f64)| {
+            p.0.is_finite() && p.1.is_finite() && (!self.log_y || p.1 > 0.0) && (!self.log_x || p.0 > 0.0)
+        };
+        let points =
+            || self.series.iter().flat_map(|s| s.points.iter().copied().chain(s.ends().flatten())).filter(keep);
         if points().next().is_none() {
             return super::page::missing("nothing to plot: no finite values");
         }
         let bars = self.series.iter().any(|s| s.mark == Mark::Bars);
-        let mut x = Scale::new(points().map(|p| p.0), LEFT, width - RIGHT, false, false);
+        let mut x = Scale::new(points().map(|p| p.0), LEFT, width - RIGHT, self.log_x, false);
         let y = Scale::new(points().map(|p| p.1), height - BOTTOM, TOP, self.log_y, bars);
         if bars {
             let half = 0.5 * bar_pitch(&self.series);
@@ -160,7 +183,8 @@ impl Plot {
         let _ = write!(out, "<title>{} against {}</title>", escape(&self.y_label), escape(&self.x_label));
         self.axes(&mut out, &x, &y);
         for (i, s) in self.series.iter().enumerate() {
-            draw(&mut out, s, i, &x, &y, &s.points.iter().filter(keep).copied().collect::<Vec<_>>());
+            s.ends().filter(|bar| bar.iter().all(keep)).for_each(|bar| error_bar(&mut out, bar, i, &x, &y));
+            draw(&mut out, s, i, &x, &y, &s.points.iter().copied().filter(keep).collect::<Vec<_>>());
         }
         self.legend(&mut out);
         out.push_str("</svg>");
@@ -179,7 +203,8 @@ impl Plot {
             let _ = write!(out, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", LEFT - 6.0, py + 4.0);
         }
         let bottom = height - BOTTOM;
-        for (v, label) in x.ticks(if width < 400.0 { 4.0 } else { 7.0 }) {
+        let marks = if self.log_x { self.marked_values() } else { x.ticks(if width < 400.0 { 4.0 } else { 7.0 }) };
+        for (v, label) in marks {
             let px = x.at(v);
             let _ = write!(
                 out,
@@ -205,6 +230,15 @@ impl Plot {
         let _ = write!(out, "<text x=\"4\" y=\"12\">{}{log}</text>", escape(&self.y_label));
     }
 
+    /// The values of x that have a point: the ticks of a logarithmic axis, whose few values were chosen (8, 16, 32, ...).
+    fn marked_values(&self) -> Vec<(f64, String)> {
+        let mut values: Vec<f64> = self.series.iter().flat_map(|s| s.points.iter().map(|p| p.0)).collect();
+        values.retain(|v| v.is_finite() && *v > 0.0);
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        values.into_iter().map(|v| (v, format!("{v}"))).collect()
+    }
+
     /// Names flush right in the row above the plot.
     fn legend(&self, out: &mut String) {
         let mut right = self.size.0 - RIGHT;
@@ -226,7 +260,7 @@ fn bar_pitch(series: &[Series]) -> f64 {
     if gap.is_finite() { gap } else { 1.0 }
 }
 
-fn colour(i: usize) -> String {
+pub(crate) fn colour(i: usize) -> String {
     format!("var(--s{})", i % COLOURS)
 }
 
@@ -263,8 +297,19 @@ fn draw(out: &mut String, s: &Series, i: usize, x: &Scale, y: &Scale, points: &[
     }
 }
 
+/// A vertical bar between two ends, with caps.
+fn error_bar(out: &mut String, [low, high]: [(f64, f64); 2], i: usize, x: &Scale, y: &Scale) {
+    let (px, bottom, top) = (x.at(low.0), y.at(low.1), y.at(high.1));
+    let (left, right) = (px - 4.0, px + 4.0);
+    let _ = write!(
+        out,
+        "<path d=\"M{left:.1} {bottom:.1}H{right:.1}M{left:.1} {top:.1}H{right:.1}M{px:.1} {bottom:.1}V{top:.1}\" stroke=\"{}\"/>",
+        colour(i)
+    );
+}
+
 /// Circle, square, triangle, diamond for series 0-7, 8-15, 16-23, 24-31.
-fn marker(out: &mut String, i: usize, x: f64, y: f64, r: f64) {
+pub(crate) fn marker(out: &mut String, i: usize, x: f64, y: f64, r: f64) {
     let fill = colour(i);
     let (left, right, top, bottom) = (x - r, x + r, y - r, y + r);
     let shape = match (i / COLOURS) % 4 {
@@ -284,6 +329,7 @@ mod tests {
         Plot {
             x_label: "step".into(),
             y_label: "loss".into(),
+            log_x: false,
             log_y,
             size: (400.0, 200.0),
             series: vec![Series::line("a", points)],
@@ -316,6 +362,17 @@ mod tests {
                 assert!(!svg.contains("NaN") && !svg.contains("inf\""), "{svg}");
             }
         }
+    }
+
+    #[test]
+    fn error_bars_widen_the_axis_and_have_caps() {
+        let mut p = plot(vec![(1.0, 0.4), (10.0, 0.6), (100.0, 0.5)], false);
+        p.log_x = true;
+        p.series[0].errors = vec![0.1, 0.0, 0.3];
+        let svg = p.svg();
+        // y from 0.2 to 0.8 on pixels 160 to 24; the second point has no bar.
+        assert_eq!(svg.matches("<path").count(), 2, "{svg}");
+        assert!(svg.contains("V24.0\"") && svg.contains(" 160.0H"), "{svg}");
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn keep_kernels() {
     use cubecl::config::cache::CacheConfig;
     use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
     let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
-    if config.environment.path == CacheConfig::Target {
+    if matches!(config.environment.path, CacheConfig::Target) {
         config.environment.path = CacheConfig::Directory(crate::data::cache::default_folder().join("kernels"));
         config.compilation.cache = true;
     }
