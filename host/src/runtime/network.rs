@@ -73,17 +73,22 @@ impl<'a> Network<'a> {
         Ok(out)
     }
 
-    /// Appends the patches of the picture's projection, mean + s·V_Kᵀ·z, [N, P].
+    /// Appends the patches of the picture's projection, mean + V_Kᵀ V_K (x − mean), [N, P]; in f64, so that what is compared is
+    /// the network and not the rounding of its input.
     fn project(&self, picture: &[u8], patches: &mut Vec<f32>) {
         let p = self.spec.patch_values() as usize;
-        let (mut bytes, mut values) = (vec![0u8; p], vec![0f32; p]);
-        let mut latents = vec![0f32; usize::from(self.spec.rank)];
+        let kept = &self.pca.basis[..usize::from(self.spec.rank) * p];
+        let mut bytes = vec![0u8; p];
         for token in 0..self.grid.tokens() {
             self.grid.copy_patch(picture, token, &mut bytes);
-            values.iter_mut().zip(&bytes).for_each(|(v, b)| *v = pixel_value(*b));
-            self.pca.view().project(&values, &mut latents);
-            self.pca.view().reconstruct(&latents, &mut values);
-            patches.extend_from_slice(&values);
+            let centred: Vec<f64> =
+                bytes.iter().zip(&self.pca.mean).map(|(b, m)| f64::from(pixel_value(*b)) - f64::from(*m)).collect();
+            let mut projected: Vec<f64> = self.pca.mean.iter().map(|&m| f64::from(m)).collect();
+            for row in kept.chunks_exact(p) {
+                let z: f64 = row.iter().zip(&centred).map(|(v, x)| f64::from(*v) * x).sum();
+                projected.iter_mut().zip(row).for_each(|(x, v)| *x += z * f64::from(*v));
+            }
+            patches.extend(projected.into_iter().map(|x| x as f32));
         }
     }
 }
