@@ -42,13 +42,15 @@ pub fn model(rank: u16) -> (Weights, Vec<Vec<u8>>) {
     (Weights::new(spec, busy_parameters(&spec, 3), &pca).unwrap(), pictures)
 }
 
-/// 128 labelled pictures of 8x8x3 and 64 to test: the class is which half is brighter.
-pub fn slopes() -> Dataset {
+/// 128 labelled pictures of 8x8x3 and 64 to test: class 1 is redder, class 0 less red.
+pub fn tinted() -> Dataset {
     let split = |count: usize, seed: u64| {
-        let pictures = noise_pictures(8, 3, count, seed);
-        let half = |p: &[u8]| -> u32 { p.iter().map(|&b| u32::from(b)).sum() };
-        let labels = pictures.iter().map(|p| u16::from(half(&p[..96]) > half(&p[96..]))).collect();
-        Split::from_memory(pictures.concat(), 8, 3, Some(labels))
+        let mut pictures = noise_pictures(8, 3, count, seed);
+        for (i, picture) in pictures.iter_mut().enumerate() {
+            let shift = if i % 2 == 1 { 40 } else { -40 };
+            picture.iter_mut().step_by(3).for_each(|red| *red = red.saturating_add_signed(shift));
+        }
+        Split::from_memory(pictures.concat(), 8, 3, Some((0..count).map(|i| (i % 2) as u16).collect()))
     };
-    Dataset { test: Some(split(64, 2)), ..Dataset::of_pictures("slopes", split(128, 1)) }
+    Dataset { test: Some(split(64, 2)), ..Dataset::of_pictures("tinted", split(128, 1)) }
 }

@@ -99,8 +99,9 @@ pub struct Training {
 impl Default for Training {
     fn default() -> Self {
         Training {
-            steps: 300,
-            batch: 64,
+            // At equal work on CIFAR-10 (patch 4, K = 16), 400 steps of 16 pictures reach 22.7 dB, 100 of 64 reach 19.7.
+            steps: 1200,
+            batch: 16,
             shards: 8,
             learning_rate: 2e-3,
             kl_weight: 1e-6,
