@@ -21,7 +21,7 @@ pub fn init_parameters(spec: &ModelSpec, seed: u64) -> Vec<Vec<f32>> {
 }
 
 /// Uniform on ±sqrt(6 / (in + out)) (Glorot, Bengio, 2010).
-pub fn xavier(shape: &[usize], mut stream: Stream) -> Vec<f32> {
+fn xavier(shape: &[usize], mut stream: Stream) -> Vec<f32> {
     let bound = (6.0 / shape.iter().sum::<usize>() as f32).sqrt();
     (0..shape.iter().product()).map(|_| (2.0 * stream.uniform() - 1.0) * bound).collect()
 }
