@@ -24,6 +24,7 @@ pub(crate) mod reconstruct;
 pub mod replicas;
 mod run;
 pub mod step;
+mod summary;
 mod supervised;
 #[cfg(test)]
 mod tests;
@@ -34,5 +35,6 @@ pub use directory::Mode;
 pub use options::{DEFAULT_BATCH, DEFAULT_PRESET, TrainOptions};
 pub use plan::Plan;
 pub use reconstruct::{Reconstruction, reconstruct};
-pub use run::{Job, TrainSummary, run};
+pub use run::{Job, run};
+pub use summary::TrainSummary;
 pub use supervised::supervised;

@@ -11,7 +11,7 @@ use super::optimiser::{self, Norm, State, Update};
 use super::ranks::Ranks;
 use super::step::{Gradients, Parts, mean_gradients};
 use super::workers::Workers;
-use super::{Mode, directory};
+use super::{Mode, TrainSummary, directory};
 use crate::cli::Output;
 use crate::data::Dataset;
 use crate::model::init::init_parameters;
@@ -24,35 +24,7 @@ use crate::tokenizer::{self, Material, Tokenizer};
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::patch::PatchGrid;
-use serde::Serialize;
 use std::time::Instant;
-
-/// What a finished run reports.
-#[derive(Clone, Debug, Serialize)]
-pub struct TrainSummary {
-    /// Run directory.
-    pub run: String,
-    /// Steps taken.
-    pub steps: u64,
-    /// Passes over the training pictures.
-    pub epochs: f64,
-    /// Mean loss of the last interval.
-    pub loss: f64,
-    /// Last k-NN accuracy in percent, with labels only.
-    pub knn: Option<f64>,
-    /// Best score and its step; `best.safetensors` is from there.
-    pub best: Option<Best>,
-    /// True when the last check found the embeddings collapsed.
-    pub collapsed: bool,
-    /// Trainable values.
-    pub parameters: usize,
-    /// Share of the patch variance in the kept components.
-    pub pca_explained: Option<f64>,
-    /// Seconds of this call (a resumed run counts from the resume).
-    pub seconds: f64,
-    /// Training pictures per second of this call, checks and checkpoints included.
-    pub pictures_per_second: f64,
-}
 
 struct Trainer<'a> {
     config: &'a TrainConfig,
