@@ -8,7 +8,7 @@ use ldae_host::data::{LoadOptions, load};
 use ldae_host::model::pca;
 use ldae_host::recipe::TokenizerKind;
 use ldae_host::tokenizer::conv::{ConvTokenizer, Kind, Settings, Training};
-use ldae_host::tokenizer::{self, Material, psnr};
+use ldae_host::tokenizer::{self, Choice, Material, psnr};
 use ldae_host::train::workers::Workers;
 use ldae_host::{Error, Result};
 use ldae_shared::patch::PatchGrid;
@@ -54,7 +54,9 @@ fn main() -> Result<()> {
     ] {
         let start = Instant::now();
         let material = Material { split: train, fingerprint: &dataset.fingerprint, pca: &pca };
-        let space = tokenizer::fit(kind, &spec, &material, SEED, (&workers, &device, &out))?.on(&device);
+        let space =
+            tokenizer::fit(&Choice { kind, conv: None, spec: &spec }, &material, SEED, (&workers, &device, &out))?
+                .on(&device);
         let seconds = start.elapsed().as_secs_f64();
         let quality = psnr(&test, grid, &workers, &device, |x| space.decode(space.encode(x)));
         println!("{name:24} {quality:8.2} {seconds:8.0}");

@@ -121,7 +121,7 @@ impl Bench {
         let quiet = crate::cli::Output::silent();
         let material = Material { split: &split, fingerprint: "random", pca: &pca };
         let with = (&workers, &device, &quiet);
-        let tokenizer = tokenizer::fit(config.recipe.tokenizer(), &e, &material, o.seed, with)?;
+        let tokenizer = tokenizer::fit(&config.tokenizer(&e), &material, o.seed, with)?;
         let (weight, t) = (o.residual_weight as f32, config.schedule.t_embed);
         Ok(Bench {
             state: State::new(to_device(&init_parameters(&spec, o.seed), &device)),

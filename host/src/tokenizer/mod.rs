@@ -48,6 +48,24 @@ fn conv_kind(kind: TokenizerKind) -> Option<conv::Kind> {
     }
 }
 
+/// Which tokenizer a run has; `conv` states the shape and training of a convolutional one.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'a> {
+    /// Kind.
+    pub kind: TokenizerKind,
+    /// Settings of a convolutional one, `None` for the others.
+    pub conv: Option<&'a conv::Settings>,
+    /// Shape of the encoder behind it.
+    pub spec: &'a EncoderSpec,
+}
+
+/// Settings of a convolutional tokenizer of this kind; `None` for the others.
+pub fn conv_settings(kind: TokenizerKind, spec: &EncoderSpec, seed: u64) -> Option<conv::Settings> {
+    let mut settings = conv::Settings::new(conv_kind(kind)?, spec);
+    settings.training.seed = seed;
+    Some(settings)
+}
+
 /// The pictures that a tokenizer is fitted to.
 #[derive(Clone, Copy, Debug)]
 pub struct Material<'a> {
@@ -59,24 +77,22 @@ pub struct Material<'a> {
     pub pca: &'a PatchPca,
 }
 
-/// Fits or trains a tokenizer for encoders of `spec` on the training pictures; convolutional ones are kept for the next run.
+/// Fits or trains a tokenizer on the training pictures; convolutional ones are kept for the next run.
 ///
 /// # Errors
 /// The tokenizer cannot be built for these patches, its training diverged, or the device does not hand over its values.
 pub fn fit(
-    kind: TokenizerKind,
-    spec: &EncoderSpec,
+    choice: &Choice<'_>,
     material: &Material<'_>,
     seed: u64,
     (workers, device, out): (&Workers, &Device, &Output),
 ) -> Result<Tokenizer> {
     let &Material { split, fingerprint, pca } = material;
+    let &Choice { kind, conv, spec } = choice;
     let rank = spec.rank.into();
-    if let Some(kind) = conv_kind(kind) {
-        let mut settings = conv::Settings::new(kind, spec);
-        settings.training.seed = seed;
-        let train = || Ok(ConvTokenizer::train(&settings, split, workers, device, out)?.0);
-        let tokenizer = kept::take_or(&settings, fingerprint, device, train)?;
+    if let Some(settings) = conv {
+        let train = || Ok(ConvTokenizer::train(settings, split, workers, device, out)?.0);
+        let tokenizer = kept::take_or(settings, fingerprint, device, train)?;
         return Ok(Tokenizer::Conv(Box::new(tokenizer)));
     }
     if matches!(kind, TokenizerKind::PatchPca | TokenizerKind::Pixel) {
@@ -106,9 +122,10 @@ impl Tokenizer {
     }
 
     /// Names and shapes of [`Tokenizer::tensors`].
-    pub fn shapes(kind: TokenizerKind, spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> {
-        if let Some(kind) = conv_kind(kind) {
-            return ConvTokenizer::shapes(&conv::Settings::new(kind, spec));
+    pub fn shapes(choice: &Choice<'_>) -> Vec<(String, Vec<usize>)> {
+        let &Choice { kind, conv, spec } = choice;
+        if let Some(settings) = conv {
+            return ConvTokenizer::shapes(settings);
         }
         match kind {
             TokenizerKind::PatchAe | TokenizerKind::PatchVae => linear::TENSORS
@@ -124,15 +141,9 @@ impl Tokenizer {
     ///
     /// # Errors
     /// They are not those of this kind.
-    pub fn from_tensors(
-        kind: TokenizerKind,
-        spec: &EncoderSpec,
-        pca: &PatchPca,
-        tensors: Vec<NamedTensor>,
-    ) -> Result<Self> {
-        if let Some(kind) = conv_kind(kind) {
-            let settings = conv::Settings::new(kind, spec);
-            let conv = ConvTokenizer::from_tensors(&settings, &tensors, &Device::flex())?;
+    pub fn from_tensors(choice: &Choice<'_>, pca: &PatchPca, tensors: Vec<NamedTensor>) -> Result<Self> {
+        if let Some(settings) = choice.conv {
+            let conv = ConvTokenizer::from_tensors(settings, &tensors, &Device::flex())?;
             return Ok(Tokenizer::Conv(Box::new(conv)));
         }
         match <[NamedTensor; 3]>::try_from(tensors) {
@@ -142,7 +153,7 @@ impl Tokenizer {
                 decode: decode.values,
                 scale: scale.values[0],
             })),
-            Err(none) if none.is_empty() => Ok(Tokenizer::Pca(LinearTokenizer::of_pca(pca, spec.rank.into()))),
+            Err(none) if none.is_empty() => Ok(Tokenizer::Pca(LinearTokenizer::of_pca(pca, choice.spec.rank.into()))),
             _ => Err(Error::new("the checkpoint's tokenizer is not the one that its recipe names")),
         }
     }

@@ -258,13 +258,13 @@ impl Checkpoint {
     /// # Errors
     /// Never for a checkpoint that was loaded.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        let kind = self.header.config.recipe.tokenizer();
-        let shapes = Tokenizer::shapes(kind, &self.spec.encoder);
+        let choice = self.header.config.tokenizer(&self.spec.encoder);
+        let shapes = Tokenizer::shapes(&choice);
         let tensor = |(name, shape): (String, Vec<usize>)| {
             let values = self.tensors[&name].1.clone();
             NamedTensor { name, shape, values }
         };
-        Tokenizer::from_tensors(kind, &self.spec.encoder, &self.pca(), shapes.into_iter().map(tensor).collect())
+        Tokenizer::from_tensors(&choice, &self.pca(), shapes.into_iter().map(tensor).collect())
     }
 
     /// The PCA of the run (without eigenvalues).
@@ -307,7 +307,7 @@ fn expected(spec: &ModelSpec, config: &TrainConfig) -> Vec<(String, Vec<usize>)>
         ("pca.basis".to_owned(), vec![p, p]),
         ("pca.scale".to_owned(), vec![1]),
     ]);
-    all.extend(Tokenizer::shapes(config.recipe.tokenizer(), &spec.encoder));
+    all.extend(Tokenizer::shapes(&config.tokenizer(&spec.encoder)));
     all
 }
 

@@ -5,6 +5,7 @@ use crate::error::{Context, Result};
 use crate::model::{ModelSpec, Precision};
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
+use crate::tokenizer::{Choice, conv};
 use crate::{Error, atomic};
 use ldae_shared::spec::{EncoderSpec, Pooling};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ pub struct TrainConfig {
     pub schedule: ScheduleConfig,
     /// What is trained.
     pub recipe: Recipe,
+    /// Shape and training of a convolutional tokenizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<conv::Settings>,
 }
 
 /// Where the pictures come from.
@@ -150,7 +154,22 @@ impl TrainConfig {
         };
         let spec = self.recipe.model(encoder, (m.decoder_depth, m.decoder_width, m.decoder_heads), m.classes);
         spec.check()?;
+        if let Some(tokenizer) = &self.tokenizer {
+            tokenizer.check()?;
+        }
+        if self.recipe.tokenizer().is_linear() != self.tokenizer.is_none() {
+            return Err(Error::new(format!(
+                "recipe `{}` and the settings of its tokenizer do not belong together",
+                self.recipe.name
+            ))
+            .hint("the configuration was edited; train again into another directory"));
+        }
         Ok(spec)
+    }
+
+    /// The tokenizer, for encoders of `spec`.
+    pub fn tokenizer<'a>(&'a self, spec: &'a EncoderSpec) -> Choice<'a> {
+        Choice { kind: self.recipe.tokenizer(), conv: self.tokenizer.as_ref(), spec }
     }
 
     /// How the run's pictures are loaded.

@@ -6,6 +6,7 @@ use crate::data::{Augment, Dataset};
 use crate::error::{Context, Result};
 use crate::model::Precision;
 use crate::recipe::{self, Method, Recipe, Schedule, TokenizerKind};
+use crate::tokenizer;
 use ldae_shared::spec::{self, EncoderSpec, Pooling};
 use serde::Deserialize;
 use std::path::Path;
@@ -388,6 +389,7 @@ impl TrainOptions {
                 knn_test: self.knn_test.unwrap_or(1000),
                 t_embed,
             },
+            tokenizer: tokenizer::conv_settings(recipe.tokenizer(), &e, self.seed.unwrap_or(1)),
             recipe,
         };
         let step_macs = 3 * config.model_spec()?.training_macs() * batch as u64;

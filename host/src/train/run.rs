@@ -127,7 +127,7 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
             let pca = pca::fit(grid, rank, split.len(), |i| split.image(i), o.pca_patches, o.seed)?;
             let with = (&workers, device, out);
             let material = Material { split, fingerprint: &dataset.fingerprint, pca: &pca };
-            let tokenizer = tokenizer::fit(config.recipe.tokenizer(), &spec.encoder, &material, o.seed, with)?;
+            let tokenizer = tokenizer::fit(&config.tokenizer(&spec.encoder), &material, o.seed, with)?;
             (pca, tokenizer, State::new(to_device(&init_parameters(&spec, o.seed), device)), None, 0)
         }
     };

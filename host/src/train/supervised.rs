@@ -30,6 +30,7 @@ pub fn supervised(
 ) -> Result<Weights> {
     let mut config = config.clone();
     config.recipe = recipe::named("supervised")?;
+    config.tokenizer = None;
     config.model.classes = dataset.label_count();
     config.optimiser.steps = steps;
     config.optimiser.warmup = config.optimiser.warmup.min(steps / 10);
