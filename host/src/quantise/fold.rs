@@ -34,7 +34,8 @@ impl FloatEncoder {
             bias: kept
                 .chunks_exact(p)
                 .map(|row| {
-                    (-row.iter().zip(mean).map(|(v, m)| f64::from(v * m)).sum::<f64>() / f64::from(scale)) as f32
+                    (-row.iter().zip(mean).map(|(&v, &m)| f64::from(v) * f64::from(m)).sum::<f64>() / f64::from(scale))
+                        as f32
                 })
                 .collect(),
         };
