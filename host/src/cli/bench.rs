@@ -47,8 +47,8 @@ pub struct Args {
     /// With --device: kernel of the cores: best (the artifact is packed for each) or portable (the canonical artifact).
     #[arg(long, value_parser = ["best", "portable"], default_value = "best", requires = "device")]
     kernel: String,
-    /// Without --device: threads of the throughput measurement [default: all cores]
-    #[arg(long, conflicts_with = "device")]
+    /// Without --device, or with --train: threads of the measurement [default: all cores]
+    #[arg(long)]
     threads: Option<usize>,
     #[command(flatten)]
     training: super::bench_train::Args,
@@ -60,6 +60,10 @@ pub struct Args {
 pub fn run(args: Args, out: &Output) -> Result<Outcome> {
     if args.training.train {
         return super::bench_train::run(&args.training, &args.preset, &args.device, args.threads, out);
+    }
+    if args.threads.is_some() && !args.device.is_empty() {
+        return Err(Error::new("--threads means nothing to emulated cores")
+            .hint("leave --threads or --device out; --train takes both"));
     }
     if args.pipeline.pipeline {
         return super::bench_pipeline::run(&args.pipeline, &args.preset, out);

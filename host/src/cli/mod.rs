@@ -114,3 +114,16 @@ fn run(verb: Verb, out: &Output) -> Result<Outcome> {
         Verb::Report(a) => report::run(a, out),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What bench/pytorch/compare.py calls.
+    #[test]
+    fn training_is_timed_with_threads_on_a_device() {
+        let parsed = Cli::try_parse_from("ldae bench --train --paced --threads 2 --device cpu --preset m".split(' '));
+        assert!(parsed.is_ok());
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}
