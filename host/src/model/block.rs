@@ -5,7 +5,7 @@
 //! takes gradients when its tensors do.
 
 use super::{NORM_EPSILON, Precision, fused, is_cpu};
-use burn::tensor::{FloatDType, Tensor, activation, module};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData, activation, module};
 
 /// Weight `[in, out]` and bias `[out]`.
 #[derive(Clone, Debug)]
@@ -85,6 +85,26 @@ pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// SiLU: x·sigmoid(x).
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::sigmoid(x.clone()) * x
+}
+
+/// Rows of length 1; the constant only guards the division.
+pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
+    let length = x.clone().square().sum_dim(1).add_scalar(1e-12).sqrt();
+    x / length
+}
+
+/// One in the named column of each row, [B, columns].
+pub fn one_hot(columns: usize, ones: impl ExactSizeIterator<Item = usize>, device: &Device) -> Tensor<2> {
+    let b = ones.len();
+    let mut rows = vec![0f32; b * columns];
+    ones.enumerate().for_each(|(i, column)| rows[i * columns + column] = 1.0);
+    Tensor::from_data(TensorData::new(rows, [b, columns]), device)
+}
+
+/// Cross-entropy of each row of logits [B, classes] with its target distribution, `[B]`.
+pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+    let b = logits.dims()[0];
+    (activation::log_softmax(logits, 1) * targets).sum_dim(1).reshape([b]).neg()
 }
 
 /// One block: attention and MLP, each modulated and gated by the conditioning.

@@ -3,7 +3,7 @@
 //! A [`Net`] is a view of flat parameter tensors in layout order. Built from leaves that require gradients it trains;
 //! built from plain tensors it only computes. Building costs reshapes, no copies.
 
-use super::block::{Block, Linear, layer_norm, modulate, silu};
+use super::block::{Block, Linear, layer_norm, modulate, one_hot, silu};
 use super::layout::{Parameter, layout};
 use super::positions::{positions, time_features};
 use super::{Feed, Head, ModelSpec, Precision, TIME_FEATURES};
@@ -177,11 +177,8 @@ impl Net {
         Condition(match (&self.class, classes) {
             (Some(class), Some(classes)) => c + class.forward(classes),
             (Some(class), None) => {
-                let [b, _] = c.dims();
-                let count = self.frame.spec.classes + 1;
-                let mut unsaid = vec![0f32; b * count];
-                unsaid.iter_mut().skip(count - 1).step_by(count).for_each(|v| *v = 1.0);
-                let unsaid = Tensor::from_data(TensorData::new(unsaid, [b, count]), &c.device());
+                let (b, said) = (c.dims()[0], self.frame.spec.classes);
+                let unsaid = one_hot(said + 1, std::iter::repeat_n(said, b), &c.device());
                 c + class.forward(unsaid)
             }
             (None, _) => c,

@@ -1,14 +1,14 @@
 //! Pictures from a trained run: latents sampled with its averaged weights, decoded by its tokenizer.
 
 use super::{Answer, Sampler, Settings, sample};
-use crate::model::net::Frame;
+use crate::model::block::one_hot;
 use crate::recipe::{self, Recipe};
 use crate::train::checkpoint::{Checkpoint, Which, to_device};
 use crate::train::objective::Objective;
 use crate::train::reconstruct::to_pictures;
 use crate::train::workers::Workers;
 use crate::{Error, Result};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use ldae_shared::patch::PatchGrid;
 
 /// Pictures of one part of the work; each is drawn by one core.
@@ -50,10 +50,8 @@ impl Generator {
         let spec = *checkpoint.spec();
         let grid =
             PatchGrid::of(&spec.encoder).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;
-        let (weight, t) = (config.optimiser.residual_weight as f32, config.schedule.t_embed);
-        let (frame, space) = (Frame::new(spec, device), checkpoint.tokenizer()?.on(device));
         Ok(Generator {
-            objective: Objective::new(&config.recipe, frame, space, weight, t, device),
+            objective: Objective::of(checkpoint, device)?,
             parameters: to_device(&checkpoint.parameters(Which::Average), device),
             recipe: config.recipe.clone(),
             grid,
@@ -120,12 +118,8 @@ impl Generator {
         };
         let b = range.len();
         // One at each picture's class, [B, classes + 1]; the last column stands for a class that is not said.
-        let classes = labels.map(|labels| {
-            let columns = self.classes() + 1;
-            let mut rows = vec![0f32; b * columns];
-            labels.iter().enumerate().for_each(|(i, &label)| rows[i * columns + usize::from(label)] = 1.0);
-            Tensor::<2>::from_data(TensorData::new(rows, [b, columns]), &self.device)
-        });
+        let classes =
+            labels.map(|l| one_hot(self.classes() + 1, l.iter().map(|&label| usize::from(label)), &self.device));
         sample(&settings, range, &self.device, |z, t| {
             Answer::Clean(denoising.estimate(&net, z, &vec![t; b], classes.as_ref()))
         })

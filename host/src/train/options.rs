@@ -26,7 +26,7 @@ const DEFAULT_RECIPE: &str = "l-dae";
 /// Decay of the momentum encoder (MoCo v3, section 5).
 const MOMENTUM_ENCODER: f64 = 0.99;
 /// Weight decay of the recipes that do not denoise: 0.05 of MAE and of METHOD.md's fine-tuning; the denoisers have none.
-const YARDSTICK_WEIGHT_DECAY: f64 = 0.05;
+pub(super) const YARDSTICK_WEIGHT_DECAY: f64 = 0.05;
 /// Decay of the moving average (DiT); short runs follow faster, see [`super::optimiser`].
 const AVERAGE_DECAY: f64 = 0.9999;
 /// Largest number of rows (tokens) in one part of a batch: its activations then stay in a core's cache.

@@ -3,7 +3,6 @@
 use super::batch::patches;
 use super::checkpoint::{Checkpoint, Which, to_device};
 use super::objective::{Objective, Sample};
-use crate::model::net::Frame;
 use crate::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::noise::{Purpose, Stream};
@@ -36,11 +35,8 @@ pub fn reconstruct(checkpoint: &Checkpoint, pictures: &[&[u8]], times: &[u32]) -
             .hint("load the pictures with the run's own settings"));
     }
     let (device, rank) = (Device::flex(), usize::from(spec.encoder.rank));
-    let frame = Frame::new(*spec, &device);
-    let net = frame.build(&to_device(&checkpoint.parameters(Which::Average), &device));
-    let config = &checkpoint.header.config;
-    let (weight, t) = (config.optimiser.residual_weight as f32, config.schedule.t_embed);
-    let objective = Objective::new(&config.recipe, frame, checkpoint.tokenizer()?.on(&device), weight, t, &device);
+    let objective = Objective::of(checkpoint, &device)?;
+    let net = objective.frame().build(&to_device(&checkpoint.parameters(Which::Average), &device));
     let Some(denoising) = objective.denoising() else { return Ok(Vec::new()) };
     let n = grid.tokens();
     let mut all = Vec::with_capacity(pictures.len());

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Checkpoint, Which};
 use super::config::TrainConfig;
+use super::options::YARDSTICK_WEIGHT_DECAY;
 use super::ranks::Alone;
 use super::{Job, Mode, run};
 use crate::Result;
@@ -11,9 +12,6 @@ use crate::model::Weights;
 use crate::recipe;
 use crate::run_dir::RunDir;
 use burn::tensor::Device;
-
-/// Weight decay of the yardstick; a supervised transformer needs some (METHOD.md section 1 uses 0.05 to fine-tune).
-const WEIGHT_DECAY: f64 = 0.05;
 
 /// Encoder of `config` trained with the labels of `dataset` for `steps` steps, to embed at time step `t`, in a run directory
 /// `place`. A run that is there already is taken over if it is this one, and replaced otherwise.
@@ -34,7 +32,7 @@ pub fn supervised(
     config.model.classes = dataset.label_count();
     config.optimiser.steps = steps;
     config.optimiser.warmup = config.optimiser.warmup.min(steps / 10);
-    config.optimiser.weight_decay = WEIGHT_DECAY;
+    config.optimiser.weight_decay = YARDSTICK_WEIGHT_DECAY;
     config.schedule.t_embed = t;
     // What the k-NN check would say is measured by the evaluation that asks for this run.
     config.schedule.knn_every = steps.max(1).next_multiple_of(config.schedule.log_every.max(1));

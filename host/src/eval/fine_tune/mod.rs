@@ -19,6 +19,7 @@ mod rand_augment;
 use super::evaluation::Pictures;
 use crate::cli::Output;
 use crate::data::{Augment, Split, augment, order};
+use crate::model::block::cross_entropy;
 use crate::model::init::init_parameters;
 use crate::model::layout::{Group, Parameter};
 use crate::model::net::{Frame, Net};
@@ -30,7 +31,7 @@ use crate::train::optimiser::{self, State, Update};
 use crate::train::step::{Parts, mean_gradients};
 use crate::train::workers::Workers;
 use crate::{Error, Result};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
 use ldae_shared::patch::PatchGrid;
 use mix::Mix;
 use serde::Serialize;
@@ -246,7 +247,7 @@ impl Tuner<'_> {
         let targets = TensorData::new(part(&batch.targets, self.classes), [b, self.classes]);
         let logits = self.logits(leaves, Tensor::from_data(patches, self.device));
         let targets = Tensor::<2>::from_data(targets, self.device);
-        (activation::log_softmax(logits, 1) * targets).sum_dim(1).reshape([b]).neg()
+        cross_entropy(logits, targets)
     }
 
     /// Logits [b, classes] of patches [b, N, P].

@@ -6,12 +6,12 @@
 //! paper has BatchNorm (reading: statistics of a batch would tie its parts together).
 
 use super::Objective;
-use crate::model::block::{Linear, layer_norm};
+use crate::model::block::{Linear, cross_entropy, layer_norm, one_hot, unit_rows};
 use crate::model::net::Net;
 use crate::train::batch::{Batches, Step};
 use crate::train::optimiser::State;
 use crate::train::workers::Workers;
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Tensor, activation};
 use std::ops::Range;
 
 /// Layers of the projector; the predictor's are behind them.
@@ -27,12 +27,6 @@ fn mlp(layers: &[Linear], mut x: Tensor<2>) -> Tensor<2> {
         x = layer.forward(x);
     }
     x
-}
-
-/// Rows of length 1.
-fn directions(x: Tensor<2>) -> Tensor<2> {
-    let length = x.clone().square().sum_dim(1).add_scalar(1e-12).sqrt();
-    x / length
 }
 
 impl Objective {
@@ -55,7 +49,7 @@ impl Objective {
                 let samples = &step.samples[count * i / shards..count * (i + 1) / shards];
                 [0, 1].map(|view| {
                     let patches = batches.view(step.epoch, samples, view, &self.device);
-                    directions(mlp(&net.layers()[..PROJECTOR], self.pooled(&net, patches)))
+                    unit_rows(mlp(&net.layers()[..PROJECTOR], self.pooled(&net, patches)))
                 })
             },
             |_, keys| keys.into_iter().zip(&mut parts).for_each(|(key, part)| part.push(key)),
@@ -73,17 +67,14 @@ impl Objective {
         step: &Step,
         range: Range<usize>,
     ) -> Tensor<1> {
-        let (b, count) = (range.len(), step.samples.len());
-        let mut own = vec![0f32; b * count];
-        range.clone().enumerate().for_each(|(row, column)| own[row * count + column] = 1.0);
-        let own = Tensor::<2>::from_data(TensorData::new(own, [b, count]), &self.device);
+        let own = one_hot(step.samples.len(), range.clone(), &self.device);
         let loss = |view: usize| {
             let patches = batches.view(step.epoch, &step.samples[range.clone()], view as u32, &self.device);
             let (projector, predictor) = net.layers().split_at(PROJECTOR);
-            let query = directions(mlp(predictor, mlp(projector, self.pooled(net, patches))));
+            let query = unit_rows(mlp(predictor, mlp(projector, self.pooled(net, patches))));
             // [b, E] x [E, B]: similarity to the other view of every picture.
             let logits = query.matmul(keys[1 - view].clone().transpose()).div_scalar(temperature);
-            (activation::log_softmax(logits, 1) * own.clone()).sum_dim(1).reshape([b]).neg()
+            cross_entropy(logits, own.clone())
         };
         (loss(0) + loss(1)).mul_scalar(2.0 * temperature)
     }

@@ -15,6 +15,7 @@
 //! sum w_i r_i² = 0.1·‖x0 − net‖² + 0.9·‖V_K (x0 − net)‖²: only K of the P rows are multiplied.
 
 use super::super::batch::Batches;
+use crate::model::block::{one_hot, unit_rows};
 use crate::model::net::Net;
 use crate::model::{Feed, Space};
 use crate::recipe::{Denoise, Sees, Target};
@@ -101,13 +102,11 @@ impl Denoising {
         let mut sample = Sample::plain(clean, noise, self.time_steps(batches, epoch, samples));
         let b = samples.len();
         if self.classes > 0 {
-            let count = self.classes + 1;
-            let mut rows = vec![0f32; b * count];
-            for ((row, &label), &sample) in rows.chunks_exact_mut(count).zip(&batches.labels(samples)).zip(samples) {
-                let said = batches.chance(epoch, sample)[0] >= UNSAID;
-                row[if said { usize::from(label) } else { self.classes }] = 1.0;
-            }
-            sample.classes = Some(Tensor::from_data(TensorData::new(rows, [b, count]), device));
+            let labels = batches.labels(samples);
+            let said = labels.iter().zip(samples).map(|(&label, &sample)| {
+                if batches.chance(epoch, sample)[0] < UNSAID { self.classes } else { usize::from(label) }
+            });
+            sample.classes = Some(one_hot(self.classes + 1, said, device));
         }
         if self.parts.condition_dropout > 0.0 {
             let dropped = |sample: u32| f64::from(batches.chance(epoch, sample)[1]) < self.parts.condition_dropout;
@@ -169,9 +168,7 @@ impl Denoising {
         let [b, _, w] = tokens.dims();
         let mut vector = tokens.mean_dim(1).reshape([b, w]);
         if self.parts.directional {
-            // The mean of normalised tokens is far from zero; the constant only guards the division.
-            let length = vector.clone().square().sum_dim(1).add_scalar(1e-12).sqrt();
-            vector = vector / length;
+            vector = unit_rows(vector);
         }
         match kept {
             Some(kept) => vector * kept.clone(),

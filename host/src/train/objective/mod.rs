@@ -15,8 +15,10 @@ mod tests;
 pub use denoise::{Denoising, Sample};
 
 use super::batch::{Batches, Step};
+use super::checkpoint::Checkpoint;
 use super::optimiser::State;
 use super::workers::Workers;
+use crate::Result;
 use crate::model::net::{Frame, Net};
 use crate::recipe::{Method, Recipe};
 use crate::tokenizer::LatentSpace;
@@ -70,6 +72,17 @@ impl Objective {
             Method::Labels(_) => Kind::Labels,
         };
         Objective { frame, kind, space, t, device: device.clone() }
+    }
+
+    /// The objective of a checkpoint's run.
+    ///
+    /// # Errors
+    /// Its tokenizer is not the one that its recipe names.
+    pub fn of(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let config = &checkpoint.header.config;
+        let (frame, space) = (Frame::new(*checkpoint.spec(), device), checkpoint.tokenizer()?.on(device));
+        let (weight, t) = (config.optimiser.residual_weight as f32, config.schedule.t_embed);
+        Ok(Self::new(&config.recipe, frame, space, weight, t, device))
     }
 
     /// Shape and tables.
