@@ -37,6 +37,8 @@ pub struct Subject {
     config: Option<TrainConfig>,
     /// Averaged weights, of a run.
     weights: Option<Weights>,
+    /// PCA of the run's patches, whatever its tokenizer.
+    pca: Option<PatchPca>,
     /// Steps behind the weights.
     pub step: Option<u64>,
     /// Exported encoders.
@@ -57,7 +59,8 @@ impl Subject {
             let checkpoint = Checkpoint::load(&run.checkpoint(checkpoint))?;
             let artifacts = exported(&run)?;
             let (weights, step) = (Some(checkpoint.weights(Which::Average)?), Some(checkpoint.header.step));
-            return Ok(Subject { source, run: Some(run), config: Some(config), weights, step, artifacts });
+            let pca = Some(checkpoint.pca());
+            return Ok(Subject { source, run: Some(run), config: Some(config), weights, pca, step, artifacts });
         }
         let bytes = fs::read(path).map_err(|e| {
             Error::new(format!("cannot read {source}"))
@@ -69,7 +72,7 @@ impl Subject {
         let run = run.filter(|r| r.config().is_file());
         let config = run.as_ref().map(TrainConfig::load).transpose()?;
         let artifacts = vec![(path.to_owned(), InMemory::for_this_machine(&bytes))];
-        Ok(Subject { source, run, config, weights: None, step: None, artifacts })
+        Ok(Subject { source, run, config, weights: None, pca: None, step: None, artifacts })
     }
 
     /// True for a run directory, false for a lone artifact.
@@ -137,7 +140,9 @@ impl Subject {
             None => ModelSpec::symmetric(self.spec()?).encoder_only(),
         };
         let seed = self.config.as_ref().map_or(SEED, |c| c.optimiser.seed);
-        let mut weights = init_weights(&spec, seed, pca)?;
+        // What stands before a trained encoder stands before this one too: the span of its own tokenizer.
+        let own = self.weights.as_ref().map(Weights::pca);
+        let mut weights = init_weights(&spec, seed, own.as_ref().unwrap_or(pca))?;
         if let Some(trained) = &self.weights {
             weights = weights.with_front_of(trained);
         }
@@ -189,8 +194,8 @@ impl Subject {
     /// # Errors
     /// All pictures are equal.
     pub fn pca(&self, dataset: &Dataset) -> Result<PatchPca> {
-        if let Some(weights) = &self.weights {
-            return Ok(weights.pca());
+        if let Some(pca) = &self.pca {
+            return Ok(pca.clone());
         }
         let spec = self.spec()?;
         let grid = PatchGrid::of(&spec).ok_or_else(|| Error::new("the patch side does not divide the image side"))?;

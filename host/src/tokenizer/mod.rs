@@ -59,11 +59,10 @@ pub struct Choice<'a> {
     pub spec: &'a EncoderSpec,
 }
 
-/// Settings of a convolutional tokenizer of this kind; `None` for the others.
-pub fn conv_settings(kind: TokenizerKind, spec: &EncoderSpec, seed: u64) -> Option<conv::Settings> {
-    let mut settings = conv::Settings::new(conv_kind(kind)?, spec);
-    settings.training.seed = seed;
-    Some(settings)
+/// Settings of a convolutional tokenizer of this kind; `None` for the others. Their seed is not the run's: as in paper A, one
+/// tokenizer is trained beforehand and serves all runs on the same pictures.
+pub fn conv_settings(kind: TokenizerKind, spec: &EncoderSpec) -> Option<conv::Settings> {
+    Some(conv::Settings::new(conv_kind(kind)?, spec))
 }
 
 /// The pictures that a tokenizer is fitted to.

@@ -1,13 +1,14 @@
-//! From pictures to the numbers of one training step, on the CPU.
+//! From pictures to the numbers of one training step.
 //!
 //! Every value is a pure function of seed, epoch and sample: augmentation, time step (uniform on 1..=T) and latent noise
 //! come from Philox streams keyed by them, the order from [`crate::data::order`]. An epoch drops its last
 //! partial batch, so that all steps have one shape.
 
+use super::device_noise;
 use super::feed::{Ahead, Feed, Wanted, patchify};
 use crate::data::{Augment, Split, order, permutation};
 use crate::model::is_cpu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use ldae_shared::noise::{Purpose, Stream, schedule};
 use ldae_shared::patch::PatchGrid;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Batches<'a> {
     feed: Arc<Feed>,
     /// Where the next step's values are made while this one is computed.
     ahead: Option<Ahead>,
+    /// Whether the device makes the noise itself.
+    noise_on_device: bool,
     /// Order of one epoch, kept while that epoch lasts.
     order: (u32, Vec<u32>),
     /// Nanoseconds spent on pictures and noise, summed over the threads.
@@ -43,15 +46,34 @@ impl<'a> Batches<'a> {
     pub fn new(split: &'a Split, grid: PatchGrid, rank: usize, batch: usize, augment: Augment, seed: u64) -> Self {
         let order = (0, order(seed, 0, split.len()));
         let feed = Arc::new(Feed { split: split.clone(), grid, rank, augment, seed });
-        Batches { split, batch: batch.min(split.len()), seed, feed, ahead: None, order, spent: AtomicU64::new(0) }
+        Batches {
+            split,
+            batch: batch.min(split.len()),
+            seed,
+            feed,
+            ahead: None,
+            noise_on_device: false,
+            order,
+            spent: AtomicU64::new(0),
+        }
     }
 
-    /// Makes values on all cores, and those of the next step while this one is computed: for training on a GPU. On a CPU the
-    /// training threads make what their part of the batch needs. The values are the same.
+    /// Makes pictures on all cores, and those of the next step while this one is computed: for training on a GPU, which makes the
+    /// noise itself. On a CPU the training threads make what their part of the batch needs. The values are the same, those of the noise
+    /// but for rounding.
     #[must_use]
     pub fn ahead_of(mut self, device: &Device) -> Self {
-        self.ahead = (!is_cpu(device)).then(|| Ahead::new(Arc::clone(&self.feed)));
+        if !is_cpu(device) {
+            self.ahead = Some(Ahead::new(Arc::clone(&self.feed), device));
+            // A device that computes other values gets the host's.
+            self.noise_on_device = device_noise::check(device).is_ok();
+        }
         self
+    }
+
+    /// Where the noise is made, if not by the threads that train.
+    pub fn noise_is_made_on_device(&self) -> Option<bool> {
+        self.ahead.as_ref().map(|_| self.noise_on_device)
     }
 
     /// Seconds spent on pictures and noise so far, summed over the threads.
@@ -114,17 +136,17 @@ impl<'a> Batches<'a> {
 
     /// Standard normal latent noise [B, N, K] of some samples of an epoch.
     pub fn noise(&self, epoch: u32, samples: &[u32], device: &Device) -> Tensor<3> {
+        if self.noise_on_device {
+            let shape = self.feed.shape(Wanted::Noise);
+            return self.timed(|| device_noise::latent_noise(self.seed, epoch, samples, shape, device));
+        }
         self.values(Wanted::Noise, epoch, samples, device)
     }
 
     fn values(&self, wanted: Wanted, epoch: u32, samples: &[u32], device: &Device) -> Tensor<3> {
-        self.timed(|| {
-            let values = match &self.ahead {
-                Some(ahead) => ahead.values(wanted, epoch, samples),
-                None => self.feed.values(wanted, epoch, samples),
-            };
-            let [rows, columns] = self.feed.shape(wanted);
-            Tensor::from_data(TensorData::new(values, [samples.len(), rows, columns]), device)
+        self.timed(|| match &self.ahead {
+            Some(ahead) => upload(ahead.values(wanted, epoch, samples), device),
+            None => upload(self.feed.values(wanted, epoch, samples), device),
         })
     }
 
@@ -148,6 +170,15 @@ impl<'a> Batches<'a> {
     }
 }
 
+/// Values of -1 to 1 from bytes (as `ldae_shared::patch::pixel_value`, on the device), other values as they are.
+fn upload(data: TensorData, device: &Device) -> Tensor<3> {
+    if data.dtype() != DType::U8 {
+        return Tensor::from_data(data, device);
+    }
+    let bytes = Tensor::<3, Int>::from_data(data, (device, DType::U8));
+    bytes.float().sub_scalar(127.5).div_scalar(127.5)
+}
+
 /// Clean patches [B, N, P] of whole pictures (u8 HWC), without augmentation.
 ///
 /// # Panics
@@ -160,4 +191,43 @@ pub fn patches(grid: PatchGrid, pictures: &[&[u8]], device: &Device) -> Tensor<3
     }
     let shape = [pictures.len(), grid.tokens(), grid.patch_values()];
     Tensor::from_data(TensorData::new(patches, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ldae_shared::patch::pixel_value;
+
+    #[test]
+    fn bytes_become_the_values_of_the_host() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let device = Device::flex();
+        let uploaded = upload(TensorData::new(bytes.clone(), [2, 8, 16]), &device).into_data();
+        let expected: Vec<f32> = bytes.into_iter().map(pixel_value).collect();
+        assert_eq!(uploaded.try_to_vec::<f32>().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_gpu_gets_what_a_cpu_gets() {
+        let pixels = (0..12 * 8 * 8 * 3u32).map(|i| (i * i % 251) as u8).collect();
+        let split = Split::from_memory(pixels, 8, 3, None);
+        let (grid, device) = (PatchGrid::new(8, 4, 3).unwrap(), Device::flex());
+        let batches = || Batches::new(&split, grid, 5, 4, Augment::CropColour, 9);
+        let (mut cpu, mut gpu) = (batches(), batches());
+        // What `ahead_of` does for a GPU; tensors are on the CPU here all the same.
+        gpu.ahead = Some(Ahead::new(Arc::clone(&gpu.feed), &device));
+        gpu.noise_on_device = true;
+        for step in 0..5 {
+            let samples = cpu.step(step);
+            assert_eq!(samples, gpu.step(step));
+            let (epoch, samples) = (samples.epoch, &samples.samples);
+            let values = |t: Tensor<3>| t.into_data().try_to_vec::<f32>().unwrap();
+            for view in 0..2 {
+                let [a, b] = [&cpu, &gpu].map(|batches| values(batches.view(epoch, samples, view, &device)));
+                assert_eq!(a, b);
+            }
+            let [a, b] = [&cpu, &gpu].map(|batches| values(batches.noise(epoch, samples, &device)));
+            assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 2e-6));
+        }
+    }
 }

@@ -2,10 +2,12 @@
 //!
 //! Every value is a pure function of seed, epoch and sample, so that it does not matter where or when it is made. A CPU that trains
 //! has no core to spare: its threads make what their part of the batch needs. A GPU leaves the cores free: they make one step's
-//! values together, and the next step's ahead of time ([`Ahead`]).
+//! pictures together, and the next step's ahead of time ([`Ahead`]), as bytes (a quarter of the way to the GPU) in memory that it can
+//! read while it computes; the noise is made there ([`super::device_noise`]).
 
 use super::batch::Step;
 use crate::data::{Augment, Split, augment};
+use burn::tensor::{Device, TensorData};
 use ldae_shared::noise::{Purpose, Stream};
 use ldae_shared::patch::{PatchGrid, pixel_value};
 use rayon::prelude::*;
@@ -41,38 +43,61 @@ impl Feed {
         }
     }
 
-    fn write(&self, wanted: Wanted, epoch: u32, sample: u32, values: &mut [f32]) {
+    /// Bytes of one sample's augmented patches.
+    fn write_bytes(&self, view: u32, epoch: u32, sample: u32, bytes: &mut [u8]) {
+        let image = self.split.image(sample as usize);
+        let (side, channels) = (self.split.side(), self.split.channels());
+        let mut picture = vec![0u8; image.len()];
+        augment(image, side, channels, self.augment, self.seed, epoch, sample, view, &mut picture);
+        self.grid.patchify(&picture, bytes);
+    }
+
+    /// Values of some samples, [b, rows, columns] in f32, made by the calling thread.
+    pub fn values(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> TensorData {
+        let size = self.size(wanted);
+        let mut values = vec![0f32; samples.len() * size];
+        let mut bytes = vec![0u8; size];
+        for (&sample, values) in samples.iter().zip(values.chunks_exact_mut(size)) {
+            match wanted {
+                Wanted::View(view) => {
+                    self.write_bytes(view, epoch, sample, &mut bytes);
+                    values.iter_mut().zip(&bytes).for_each(|(value, &byte)| *value = pixel_value(byte));
+                }
+                Wanted::Noise => Stream::new(self.seed, Purpose::Latent, epoch, sample).fill_gaussian(values),
+            }
+        }
+        TensorData::new(values, self.shape_of(wanted, samples))
+    }
+
+    /// The same for a GPU, made by all cores: pictures as bytes, noise in f32. Not for a thread of a pool: the work would stay in
+    /// that pool.
+    fn for_gpu(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> TensorData {
+        let (size, shape) = (self.size(wanted), self.shape_of(wanted, samples));
         match wanted {
             Wanted::View(view) => {
-                let image = self.split.image(sample as usize);
-                let (side, channels) = (self.split.side(), self.split.channels());
-                let mut picture = vec![0u8; image.len()];
-                augment(image, side, channels, self.augment, self.seed, epoch, sample, view, &mut picture);
-                patchify(self.grid, &picture, values);
+                let mut bytes = vec![0u8; samples.len() * size];
+                let parts = samples.par_iter().zip(bytes.par_chunks_exact_mut(size));
+                parts.for_each(|(&sample, bytes)| self.write_bytes(view, epoch, sample, bytes));
+                TensorData::new(bytes, shape)
             }
-            Wanted::Noise => Stream::new(self.seed, Purpose::Latent, epoch, sample).fill_gaussian(values),
+            Wanted::Noise => {
+                let mut values = vec![0f32; samples.len() * size];
+                let parts = samples.par_iter().zip(values.par_chunks_exact_mut(size));
+                parts.for_each(|(&sample, values)| {
+                    Stream::new(self.seed, Purpose::Latent, epoch, sample).fill_gaussian(values);
+                });
+                TensorData::new(values, shape)
+            }
         }
     }
 
-    /// The values of some samples, one after another, made by the calling thread.
-    pub fn values(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> Vec<f32> {
-        let (mut values, size) = self.room(wanted, samples);
-        let parts = samples.iter().zip(values.chunks_exact_mut(size));
-        parts.for_each(|(&sample, values)| self.write(wanted, epoch, sample, values));
-        values
+    fn size(&self, wanted: Wanted) -> usize {
+        self.shape(wanted).iter().product::<usize>().max(1)
     }
 
-    /// The same, made by all cores. Not for a thread of a pool: the work would stay in that pool.
-    fn values_on_all_cores(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> Vec<f32> {
-        let (mut values, size) = self.room(wanted, samples);
-        let parts = samples.par_iter().zip(values.par_chunks_exact_mut(size));
-        parts.for_each(|(&sample, values)| self.write(wanted, epoch, sample, values));
-        values
-    }
-
-    fn room(&self, wanted: Wanted, samples: &[u32]) -> (Vec<f32>, usize) {
-        let size = self.shape(wanted).iter().product::<usize>().max(1);
-        (vec![0f32; samples.len() * size], size)
+    fn shape_of(&self, wanted: Wanted, samples: &[u32]) -> [usize; 3] {
+        let [rows, columns] = self.shape(wanted);
+        [samples.len(), rows, columns]
     }
 }
 
@@ -87,12 +112,14 @@ pub(super) fn patchify(grid: PatchGrid, picture: &[u8], patches: &mut [f32]) {
 }
 
 /// Values of some places in a step.
-type Made = (Wanted, Range<usize>, Vec<f32>);
+type Made = (Wanted, Range<usize>, TensorData);
 
 /// Makes the values of the next step while this one is computed: for the places of the step that the last one asked for.
 #[derive(Debug)]
 pub(super) struct Ahead {
     feed: Arc<Feed>,
+    /// Whose memory the values of the next step are put into, as far as it has any for that.
+    device: Device,
     state: Mutex<State>,
 }
 
@@ -107,8 +134,8 @@ struct State {
 }
 
 impl Ahead {
-    pub fn new(feed: Arc<Feed>) -> Self {
-        Ahead { feed, state: Mutex::default() }
+    pub fn new(feed: Arc<Feed>, device: &Device) -> Self {
+        Ahead { feed, device: device.clone(), state: Mutex::default() }
     }
 
     /// `step` begins, `next` will follow.
@@ -122,9 +149,10 @@ impl Ahead {
         };
         state.current = Some(step.clone());
         if !asked.is_empty() {
-            let (feed, step) = (Arc::clone(&self.feed), next.clone());
+            let (feed, step, device) = (Arc::clone(&self.feed), next.clone(), self.device.clone());
             let make = move |(wanted, places): (Wanted, Range<usize>)| {
-                let values = feed.values_on_all_cores(wanted, step.epoch, &step.samples[places.clone()]);
+                let mut values = feed.for_gpu(wanted, step.epoch, &step.samples[places.clone()]);
+                device.staging(std::iter::once(&mut values));
                 (wanted, places, values)
             };
             state.next = Some((next, std::thread::spawn(|| asked.into_iter().map(make).collect())));
@@ -132,17 +160,17 @@ impl Ahead {
     }
 
     /// The values of samples that follow each other in the current step; of any others too, but never ahead of time.
-    pub fn values(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> Vec<f32> {
+    pub fn values(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> TensorData {
         self.take(wanted, epoch, samples).unwrap_or_else(|| {
             // A training thread is a pool of its own: a thread outside of it has the pool of all cores.
             std::thread::scope(|scope| {
-                let thread = scope.spawn(|| self.feed.values_on_all_cores(wanted, epoch, samples));
+                let thread = scope.spawn(|| self.feed.for_gpu(wanted, epoch, samples));
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })
         })
     }
 
-    fn take(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> Option<Vec<f32>> {
+    fn take(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> Option<TensorData> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let step = state.current.as_ref().filter(|step| step.epoch == epoch)?;
         let start = step.samples.iter().position(|s| Some(s) == samples.first())?;
@@ -171,7 +199,7 @@ mod tests {
     #[test]
     fn what_is_made_ahead_is_what_would_be_made() {
         let feed = feed();
-        let ahead = Ahead::new(Arc::clone(&feed));
+        let ahead = Ahead::new(Arc::clone(&feed), &Device::flex());
         let mut batches = Batches::new(&feed.split, feed.grid, feed.rank, 8, feed.augment, feed.seed);
         for step in 0..7 {
             let (now, next) = (batches.step(step), batches.step(step + 1));
@@ -180,7 +208,7 @@ mod tests {
             assert_eq!(made, if step < 2 { 0 } else { 3 }, "the first step says what the third needs");
             for wanted in [Wanted::View(0), Wanted::View(1), Wanted::Noise] {
                 let samples = &now.samples[2..7];
-                assert_eq!(ahead.values(wanted, now.epoch, samples), feed.values(wanted, now.epoch, samples));
+                assert_eq!(ahead.values(wanted, now.epoch, samples), feed.for_gpu(wanted, now.epoch, samples));
             }
             assert_eq!(ahead.state.lock().unwrap().ready.len(), 0, "all of it was used");
         }
@@ -189,7 +217,7 @@ mod tests {
     #[test]
     fn other_samples_are_made_when_asked_for() {
         let feed = feed();
-        let ahead = Ahead::new(Arc::clone(&feed));
+        let ahead = Ahead::new(Arc::clone(&feed), &Device::flex());
         let step = Step { epoch: 1, samples: vec![4, 7, 1] };
         ahead.begin(&step, step.clone());
         for (epoch, samples) in [(0, &[4u32, 7][..]), (1, &[7, 4]), (1, &[9]), (1, &[1, 3])] {

@@ -10,6 +10,7 @@ pub mod batch;
 pub mod checkpoint;
 mod config;
 pub mod device;
+mod device_noise;
 mod directory;
 mod feed;
 mod log;

@@ -389,7 +389,7 @@ impl TrainOptions {
                 knn_test: self.knn_test.unwrap_or(1000),
                 t_embed,
             },
-            tokenizer: tokenizer::conv_settings(recipe.tokenizer(), &e, self.seed.unwrap_or(1)),
+            tokenizer: tokenizer::conv_settings(recipe.tokenizer(), &e),
             recipe,
         };
         let step_macs = 3 * config.model_spec()?.training_macs() * batch as u64;

@@ -138,6 +138,9 @@ pub(super) fn run_until(job: &Job<'_>, stop: u64, out: &Output) -> Result<TrainS
     let shards = if is_cpu(device) { o.shards } else { o.accumulate };
     let batches =
         Batches::new(split, grid, spec.encoder.rank.into(), o.batch, config.data.augment, o.seed).ahead_of(device);
+    if batches.noise_is_made_on_device() == Some(false) {
+        out.warn("the device does not compute the noise of the host: it is made on the CPU, which is slower");
+    }
     let mut trainer = Trainer {
         config,
         run,
