@@ -127,7 +127,22 @@ pub struct Block {
 impl Block {
     /// x [B, N, W]; `condition` is silu(c) [B, Wc].
     pub fn forward(&self, x: Tensor<3>, condition: Tensor<2>) -> Tensor<3> {
-        let modulation = self.modulation.forward(condition); // [B, 6W]
+        self.modulated(x, self.modulation.forward(condition))
+    }
+
+    /// [`Block::forward`] with the outputs of attention and MLP multiplied by a factor for each picture, [B, 2]: stochastic depth
+    /// drops branches with it.
+    pub fn forward_scaled(&self, x: Tensor<3>, condition: Tensor<2>, factors: Tensor<2>) -> Tensor<3> {
+        let [b, _, w] = x.dims();
+        let branch = |i: usize| factors.clone().narrow(1, i, 1).reshape([b, 1, 1]).expand([b, 1, w]);
+        let one = Tensor::<3>::ones([b, 2, w], &x.device());
+        // shift, scale and gate of attention, then of the MLP: a gate is a factor of its branch.
+        let factors = Tensor::cat(vec![one.clone(), branch(0), one, branch(1)], 1).reshape([b, 6 * w]);
+        self.modulated(x, self.modulation.forward(condition) * factors)
+    }
+
+    /// Modulation [B, 6W].
+    fn modulated(&self, x: Tensor<3>, modulation: Tensor<2>) -> Tensor<3> {
         if is_cpu(&x.device()) && self.qkv.precision == Precision::F32 {
             fused::dit_block(x, modulation, self)
         } else {

@@ -191,6 +191,16 @@ impl Net {
         self.encoder_blocks(x, condition)
     }
 
+    /// [`Net::encode`] with the branches of each block scaled per picture: `factors` has a [B, 2] for each block.
+    pub fn encode_scaled(&self, tokens: Tensor<3>, condition: &Condition, factors: &[Tensor<2>]) -> Tensor<3> {
+        let mut x = self.embed.forward_tokens(tokens) + self.frame.encoder_positions.clone();
+        let condition = silu(condition.0.clone());
+        for (block, factors) in self.encoder.iter().zip(factors) {
+            x = block.forward_scaled(x, condition.clone(), factors.clone());
+        }
+        layer_norm(x)
+    }
+
     /// Encoder on some tokens of each picture: values [B, M, P or K] of the tokens at `places` [B·M] → [B, M, W].
     pub fn encode_some(&self, tokens: Tensor<3>, places: Tensor<1, Int>, condition: &Condition) -> Tensor<3> {
         let [b, m, _] = tokens.dims();

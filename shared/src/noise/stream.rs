@@ -39,6 +39,8 @@ pub enum Purpose {
     Tokenizer = 12,
     /// Noise that a sampler starts from (epoch 0) and adds at its n-th step (epoch n).
     Sample = 13,
+    /// Residual branches that fine-tuning drops.
+    DropPath = 14,
 }
 
 /// A sequence of random samples; a pure function of its four keys. At most 2^34 words are drawn before it repeats.

@@ -5,15 +5,15 @@
 //!
 //! AdamW, learning rate 4e-3·batch/1024 (linear scaling: reading), half-cycle cosine after a warm-up of a twentieth (MAE's 5 of 100
 //! epochs: reading), weight decay 0.05 on matrices, layer-wise decay 0.85 (the paper's for 12 blocks), MixUp 0.8 or CutMix 1.0 on
-//! every batch ([`mix`]), crop and flip, the pointwise part of RandAug(9, 0.5) ([`rand_augment`]), moving average 0.9999 (less in the
-//! first steps), 100 epochs unless told otherwise, batch 1024 or a sixteenth of the pictures, at least 64. One seed. The encoder sees pictures as it
-//! did in training: projected on its K directions, at the time step of the embedding.
-//!
-//! Left out: drop path 0.1 (the blocks have no such switch), and RandAug's operations that move or equalise pixels.
+//! every batch ([`mix`]), crop and flip, RandAug(9, 0.5) ([`rand_augment`]), drop path 0.1 ([`drop_path`]), moving average 0.9999 (less in
+//! the first steps), 100 epochs unless told otherwise, batch 1024 or a sixteenth of the pictures, at least 64. One seed. The encoder
+//! sees pictures as it did in training: projected on its K directions, at the time step of the embedding.
 //!
 //! From initial weights nothing decays by layer: there is nothing to keep.
 
+mod drop_path;
 mod mix;
+mod operations;
 mod rand_augment;
 
 use super::evaluation::Pictures;
@@ -70,7 +70,7 @@ impl std::fmt::Display for FineTuned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "fine-tuned for {} epochs: {:.2} %, from initial weights {:.2} % (one seed; without drop path and RandAug's moving operations)",
+            "fine-tuned for {} epochs: {:.2} %, from initial weights {:.2} % (one seed)",
             self.epochs,
             100.0 * self.accuracy,
             100.0 * self.from_scratch
@@ -140,6 +140,8 @@ struct Batch {
     patches: Vec<f32>,
     /// [B, classes].
     targets: Vec<f32>,
+    /// For each block [B, 2].
+    branches: Vec<Vec<f32>>,
 }
 
 impl Tuner<'_> {
@@ -220,10 +222,14 @@ impl Tuner<'_> {
                 0,
                 picture,
             );
-            rand_augment::rand_augment(picture, channels, self.seed, epoch, sample);
+            rand_augment::rand_augment(picture, side, self.seed, epoch, sample);
         }
         let mix = Mix::draw(self.seed, epoch, samples[0], side);
-        let mut batch = Batch { patches: vec![0.0; pictures.len()], targets: vec![0.0; samples.len() * self.classes] };
+        let mut batch = Batch {
+            patches: vec![0.0; pictures.len()],
+            targets: vec![0.0; samples.len() * self.classes],
+            branches: drop_path::factors(self.frame.spec().encoder.depth.into(), self.seed, epoch, samples),
+        };
         let mut values = vec![0f32; pixels];
         let picture = |i: usize| &pictures[i * pixels..(i + 1) * pixels];
         for (i, target) in batch.patches.chunks_exact_mut(pixels).enumerate() {
@@ -245,17 +251,23 @@ impl Tuner<'_> {
         let part = |values: &[f32], width: usize| values[range.start * width..range.end * width].to_vec();
         let patches = TensorData::new(part(&batch.patches, n * p), [b, n, p]);
         let targets = TensorData::new(part(&batch.targets, self.classes), [b, self.classes]);
-        let logits = self.logits(leaves, Tensor::from_data(patches, self.device));
+        let factors = |block: &Vec<f32>| Tensor::from_data(TensorData::new(part(block, 2), [b, 2]), self.device);
+        let branches: Vec<Tensor<2>> = batch.branches.iter().map(factors).collect();
+        let logits = self.logits(leaves, Tensor::from_data(patches, self.device), Some(&branches));
         let targets = Tensor::<2>::from_data(targets, self.device);
         cross_entropy(logits, targets)
     }
 
-    /// Logits [b, classes] of patches [b, N, P].
-    fn logits(&self, parameters: &[Tensor<1>], patches: Tensor<3>) -> Tensor<2> {
+    /// Logits [b, classes] of patches [b, N, P]; `branches` drops some of the blocks' branches.
+    fn logits(&self, parameters: &[Tensor<1>], patches: Tensor<3>, branches: Option<&[Tensor<2>]>) -> Tensor<2> {
         let net = self.frame.build(parameters);
         let b = patches.dims()[0];
         let condition = net.condition(Net::time_table(&vec![self.t; b], self.device), None);
-        let tokens = net.encode(self.space.decode(self.space.encode(patches)), &condition);
+        let seen = self.space.decode(self.space.encode(patches));
+        let tokens = match branches {
+            Some(branches) => net.encode_scaled(seen, &condition, branches),
+            None => net.encode(seen, &condition),
+        };
         let [b, _, w] = tokens.dims();
         net.layers()[0].forward(tokens.mean_dim(1).reshape([b, w]))
     }
@@ -269,7 +281,7 @@ impl Tuner<'_> {
             |part| {
                 let range = part * PART..test.len().min((part + 1) * PART);
                 let pictures: Vec<&[u8]> = range.clone().map(|i| test.image(i)).collect();
-                let logits = self.logits(parameters, patches(self.grid, &pictures, self.device));
+                let logits = self.logits(parameters, patches(self.grid, &pictures, self.device), None);
                 let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
                 let best = |row: &[f32]| (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
                 let answers = logits.chunks_exact(self.classes).map(best);

@@ -78,3 +78,45 @@ fn the_fused_block_and_its_gradients_are_the_composed_ones() {
 fn the_same_call_gives_the_same_bits() {
     assert_eq!(run(SHAPES[4], true), run(SHAPES[4], true));
 }
+
+#[test]
+fn scaled_branches() {
+    let device = Device::flex();
+    let (b, n, w) = (3, 4, 8);
+    let tensor = |seed: u32, values: usize| {
+        Tensor::<1>::from_data(TensorData::new(random(seed, values, 0.5), [values]), &device)
+    };
+    let linear = |seed: u32, input: usize, output: usize| Linear {
+        weight: tensor(seed, input * output).reshape([input, output]),
+        bias: tensor(seed + 1, output),
+        precision: Precision::F32,
+    };
+    let block = Block {
+        modulation: linear(1, 5, 6 * w),
+        qkv: linear(3, w, 3 * w),
+        proj: linear(5, w, w),
+        fc1: linear(7, w, 2 * w),
+        fc2: linear(9, 2 * w, w),
+        heads: 2,
+    };
+    let (x, condition) = (tensor(11, b * n * w).reshape([b, n, w]), tensor(12, b * 5).reshape([b, 5]));
+    // Picture 0 passes by, picture 1 is as ever, picture 2 has half of its attention and no MLP.
+    let factors = Tensor::<2>::from_data(TensorData::new(vec![0f32, 0.0, 1.0, 1.0, 0.5, 0.0], [b, 2]), &device);
+    let values = |t: Tensor<3>| t.into_data().try_to_vec::<f32>().unwrap();
+    let made = values(block.forward_scaled(x.clone(), condition.clone(), factors));
+    let plain = values(block.forward(x.clone(), condition.clone()));
+    let x_values = values(x.clone());
+    let size = n * w;
+    assert_eq!(made[..size], x_values[..size]);
+    assert_eq!(made[size..2 * size], plain[size..2 * size]);
+    // Attention alone is the block whose MLP gives nothing.
+    let silent = Block {
+        fc2: Linear { weight: block.fc2.weight.zeros_like(), bias: block.fc2.bias.zeros_like(), ..block.fc2.clone() },
+        ..block
+    };
+    let attention = values(silent.forward(x, condition));
+    for i in 2 * size..3 * size {
+        let expected = x_values[i] + 0.5 * (attention[i] - x_values[i]);
+        assert!((made[i] - expected).abs() < 1e-6, "{} {expected}", made[i]);
+    }
+}
