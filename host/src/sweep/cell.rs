@@ -1,6 +1,7 @@
 //! One cell of a sweep: a setting with one seed, and the name of its run directory.
 
 use super::grid::Grid;
+use crate::recipe::TokenizerKind;
 use crate::train::TrainOptions;
 use crate::{Error, Result};
 
@@ -36,7 +37,11 @@ pub fn cells(grid: &Grid, base: &TrainOptions, seeds: &[u64]) -> Result<Vec<Cell
                 return Err(Error::new(format!("two cells of the sweep are called {name}"))
                     .hint("give every value of an axis, and every seed, once"));
             }
-            let options = TrainOptions { seed: Some(seed), ..point.options.clone().or(base.clone()) };
+            let mut options = TrainOptions { seed: Some(seed), ..point.options.clone().or(base.clone()) };
+            // A rank for all cells is not for the recipes that noise whole patches.
+            if point.options.rank.is_none() && options.recipe().is_ok_and(|r| r.tokenizer() == TokenizerKind::Pixel) {
+                options.rank = None;
+            }
             cells.push(Cell {
                 index: cells.len(),
                 name,
@@ -100,6 +105,13 @@ mod tests {
         let o = &made[3].options;
         assert_eq!((o.preset.as_deref(), o.rank, o.seed), (Some("s"), Some(8), Some(4)));
         assert_eq!(cells(&Grid::default(), &base, &[1]).unwrap()[0].name, "cell_seed-1");
+    }
+
+    #[test]
+    fn a_rank_for_all_cells_leaves_whole_patches_whole() {
+        let base = TrainOptions { rank: Some(8), ..TrainOptions::default() };
+        let made = cells(&grid("recipe", &["l-dae", "dae-pixel"]), &base, &[1]).unwrap();
+        assert_eq!(made.iter().map(|c| c.options.rank).collect::<Vec<_>>(), [Some(8), None]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub fn factors(depth: usize, seed: u64, epoch: u32, samples: &[u32]) -> Vec<Vec<
         samples.iter().map(|&sample| Stream::new(seed, Purpose::DropPath, epoch, sample)).collect();
     let block = |l: usize| {
         let dropped = LAST * l as f32 / depth.saturating_sub(1).max(1) as f32;
-        let mut factor = |stream: &mut Stream| if stream.uniform() < dropped { 0.0 } else { 1.0 / (1.0 - dropped) };
+        let factor = |stream: &mut Stream| if stream.uniform() < dropped { 0.0 } else { 1.0 / (1.0 - dropped) };
         streams.iter_mut().flat_map(|stream| [factor(stream), factor(stream)]).collect()
     };
     (0..depth).map(block).collect()
