@@ -1,10 +1,16 @@
-//! Noise on what an encoder sees: z = gamma_t·z0 + sigma_t·eps on the latents of a picture, z0 = V_K (x − mean)/s (METHOD.md
-//! sections 1 and 3), for embeddings of noised pictures at the time step that the encoder is told.
+//! Noise on what an encoder sees: z = gamma_t·z0 + sigma_t·eps on the latents of a picture (METHOD.md sections 1 and 3), for embeddings of
+//! noised pictures at the time step that the encoder is told.
+//!
+//! An encoder's first layer reads the picture's coordinates v = V_K (x − mean) along K orthonormal directions, those of the PCA, or of the
+//! span of another tokenizer per patch ([`crate::model::canonical`]), whose latents are s·z0 = C v with C lower triangular (Gram-Schmidt).
+//! Behind a convolutional tokenizer it reads z0 itself.
 //!
 //! eps is a function of the picture's bytes (their CRC-32 is the sample of a Philox stream), so that it depends neither on the order
 //! of the pictures nor on threads, and is the same at every t: the points of a curve over t differ in amplitude only.
 
+use crate::model::pca::PatchPca;
 use crate::recipe::Schedule;
+use crate::tokenizer::{LinearTokenizer, Tokenizer};
 use ldae_shared::crc::crc32;
 use ldae_shared::noise::{Purpose, Stream};
 
@@ -15,24 +21,54 @@ const SEED: u64 = 1;
 
 /// s·sigma_t/gamma_t: the first layer of an encoder at time step t scales what it is given by gamma_t itself
 /// ([`crate::model::Weights::at`]).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InputNoise {
     amplitude: f32,
+    /// C [K, K], where it is not the identity.
+    mixing: Option<Vec<f32>>,
 }
 
 impl InputNoise {
-    /// At time step `t`, on latents in units of pixels: z' = s·z0 with the scale s of the PCA. `None` where gamma is 0: nothing of the
-    /// picture is left.
-    pub fn new(schedule: Schedule, t: u16, scale: f32) -> Option<Self> {
+    /// At time step `t`, on the latents of `tokenizer`; `front` is the projection of the encoder behind it. `None` where gamma is 0:
+    /// nothing of the picture is left.
+    pub fn new(schedule: Schedule, t: u16, tokenizer: &Tokenizer, front: &PatchPca) -> Option<Self> {
+        let (scale, mixing) = match tokenizer {
+            Tokenizer::Pca(pca) => (pca.scale, None),
+            Tokenizer::Linear(linear) => (linear.scale, Some(mixing(linear, front))),
+            Tokenizer::Conv(_) => (1.0, None),
+        };
         let (gamma, sigma) = (schedule.gamma(t.into()), schedule.sigma(t.into()));
-        (gamma > 0.0).then(|| InputNoise { amplitude: (f64::from(scale) * sigma / gamma) as f32 })
+        (gamma > 0.0).then(|| InputNoise { amplitude: (f64::from(scale) * sigma / gamma) as f32, mixing })
     }
 
-    /// z' -> z' + s·sigma/gamma·eps, in place; latents [N, K] of `picture`.
-    pub fn add(&self, picture: &[u8], latents: &mut [f32]) {
+    /// v -> v + s·sigma/gamma·C⁻¹ eps, in place; coordinates [N, K] of `picture`.
+    pub fn add(&self, picture: &[u8], coordinates: &mut [f32]) {
         let mut stream = Stream::new(SEED, Purpose::Latent, EPOCH, crc32(picture));
-        latents.iter_mut().for_each(|z| *z += self.amplitude * stream.gaussian());
+        let Some(c) = &self.mixing else {
+            return coordinates.iter_mut().for_each(|v| *v += self.amplitude * stream.gaussian());
+        };
+        let k = c.len().isqrt();
+        let mut solved = vec![0f32; k];
+        for token in coordinates.chunks_exact_mut(k) {
+            // Forward substitution.
+            for (i, row) in c.chunks_exact(k).enumerate() {
+                let known: f32 = row[..i].iter().zip(&solved).map(|(c, y)| c * y).sum();
+                let rest = self.amplitude * stream.gaussian() - known;
+                // A latent that depends on those before it adds nothing of its own.
+                solved[i] = if row[i] == 0.0 { 0.0 } else { rest / row[i] };
+            }
+            token.iter_mut().zip(&solved).for_each(|(v, y)| *v += y);
+        }
     }
+}
+
+/// C = A V_Kᵀ [K, K], of which the lower triangle is read.
+fn mixing(tokenizer: &LinearTokenizer, front: &PatchPca) -> Vec<f32> {
+    let p = tokenizer.mean.len();
+    let k = tokenizer.encode.len() / p;
+    let dot = |a: &[f32], v: &[f32]| a.iter().zip(v).map(|(a, v)| f64::from(*a) * f64::from(*v)).sum::<f64>() as f32;
+    let rows = tokenizer.encode.chunks_exact(p);
+    rows.flat_map(|a| front.basis.chunks_exact(p).take(k).map(move |v| dot(a, v))).collect()
 }
 
 #[cfg(test)]
@@ -46,10 +82,12 @@ mod tests {
 
     #[test]
     fn noise_has_the_schedules_amplitude_and_belongs_to_the_picture() {
+        let front = PatchPca { mean: Vec::new(), basis: Vec::new(), scale: 1.0, eigenvalues: Vec::new() };
+        let identity = |scale: f32| Tokenizer::Pca(LinearTokenizer { scale, ..LinearTokenizer::of_pca(&front, 0) });
         let latents = vec![3.0f32; 40_000];
         let noised = |t, picture: &[u8]| {
             let mut z = latents.clone();
-            InputNoise::new(Schedule::Ddpm, t, 2.0).unwrap().add(picture, &mut z);
+            InputNoise::new(Schedule::Ddpm, t, &identity(2.0), &front).unwrap().add(picture, &mut z);
             z
         };
         let z = noised(300, &[1, 2, 3]);
@@ -64,7 +102,7 @@ mod tests {
         assert!((mean - 3.0).abs() < 4.0 * expected / n.sqrt(), "{mean}");
         assert!((deviation - expected).abs() < 4.0 * expected / (2.0 * n).sqrt(), "{deviation} {expected}");
         assert_eq!(noised(0, &[1]), latents);
-        assert_eq!(InputNoise::new(Schedule::Gamma2Linear, 1000, 1.0), None);
+        assert_eq!(InputNoise::new(Schedule::Gamma2Linear, 1000, &identity(1.0), &front), None);
     }
 
     /// x_t = mean + s·V_Kᵀ(gamma·z0 + sigma·eps) as patches, in f64, through the plain network.
@@ -74,7 +112,8 @@ mod tests {
         let pca = weights.pca();
         let grid = PatchGrid::of(&weights.spec().encoder).unwrap();
         for (schedule, t) in [(Schedule::SigmaLinear, 400), (Schedule::Ddpm, 200)] {
-            let noise = InputNoise::new(schedule, t, pca.scale).unwrap();
+            let tokenizer = Tokenizer::Pca(LinearTokenizer::of_pca(&pca, 12));
+            let noise = InputNoise::new(schedule, t, &tokenizer, &pca).unwrap();
             let weights = weights.clone().with_schedule(schedule);
             let encoder = RunEncoder::new("", &weights, t, &[Pooling::Mean]).unwrap().with_noise(noise);
             let (gamma, sigma) = (schedule.gamma(t.into()), schedule.sigma(t.into()));

@@ -13,6 +13,7 @@ use crate::model::pca::{self, PatchPca};
 use crate::model::{ModelSpec, Weights, init_weights, randomise_gates};
 use crate::pack::InMemory;
 use crate::run_dir::RunDir;
+use crate::tokenizer::Tokenizer;
 use crate::train::TrainConfig;
 use crate::train::checkpoint::{Checkpoint, Which};
 use crate::{Error, Result};
@@ -39,6 +40,7 @@ pub struct Subject {
     weights: Option<Weights>,
     /// PCA of the run's patches, whatever its tokenizer.
     pca: Option<PatchPca>,
+    tokenizer: Option<Tokenizer>,
     /// Steps behind the weights.
     pub step: Option<u64>,
     /// Exported encoders.
@@ -59,8 +61,17 @@ impl Subject {
             let checkpoint = Checkpoint::load(&run.checkpoint(checkpoint))?;
             let artifacts = exported(&run)?;
             let (weights, step) = (Some(checkpoint.weights(Which::Average)?), Some(checkpoint.header.step));
-            let pca = Some(checkpoint.pca());
-            return Ok(Subject { source, run: Some(run), config: Some(config), weights, pca, step, artifacts });
+            let (pca, tokenizer) = (Some(checkpoint.pca()), Some(checkpoint.tokenizer()?));
+            return Ok(Subject {
+                source,
+                run: Some(run),
+                config: Some(config),
+                weights,
+                pca,
+                tokenizer,
+                step,
+                artifacts,
+            });
         }
         let bytes = fs::read(path).map_err(|e| {
             Error::new(format!("cannot read {source}"))
@@ -72,7 +83,7 @@ impl Subject {
         let run = run.filter(|r| r.config().is_file());
         let config = run.as_ref().map(TrainConfig::load).transpose()?;
         let artifacts = vec![(path.to_owned(), InMemory::for_this_machine(&bytes))];
-        Ok(Subject { source, run, config, weights: None, pca: None, step: None, artifacts })
+        Ok(Subject { source, run, config, weights: None, pca: None, tokenizer: None, step: None, artifacts })
     }
 
     /// True for a run directory, false for a lone artifact.
@@ -108,12 +119,10 @@ impl Subject {
         self.weights.as_ref().map(open).transpose()
     }
 
-    /// The noise that the run's recipe puts on a picture at time step `t`. `None` for an artifact, for recipes that do not denoise,
-    /// and for tokenizers whose latents are no orthonormal coordinates of the patch: there is no one picture with noised latents.
+    /// The noise that the run's recipe puts on a picture at time step `t`. `None` for an artifact, and for recipes that do not denoise.
     pub fn input_noise(&self, t: u16) -> Option<InputNoise> {
-        let recipe = &self.config.as_ref()?.recipe;
-        let schedule = recipe.denoise().filter(|d| d.tokenizer.is_orthonormal())?.schedule;
-        InputNoise::new(schedule, t, self.weights.as_ref()?.pca().scale)
+        let schedule = self.config.as_ref()?.recipe.denoise()?.schedule;
+        InputNoise::new(schedule, t, self.tokenizer.as_ref()?, &self.weights.as_ref()?.pca())
     }
 
     /// The exported encoders.

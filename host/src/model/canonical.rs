@@ -139,6 +139,7 @@ fn spanning(tokenizer: &LinearTokenizer, pca: &PatchPca) -> PatchPca {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::input_noise::InputNoise;
     use crate::eval::pooling;
     use crate::eval::run_encoder::RunEncoder;
     use crate::model::init::busy_parameters;
@@ -147,7 +148,7 @@ mod tests {
     use crate::model::{Feed, Head, pca};
     use crate::train::batch::patches;
     use crate::train::checkpoint::to_device;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Tensor, TensorData};
     use ldae_shared::noise::{Purpose, Stream};
     use ldae_shared::patch::PatchGrid;
     use std::collections::BTreeMap;
@@ -187,13 +188,31 @@ mod tests {
                 let picture = &pictures[0];
                 let latents = space.encode(patches(grid, &[picture], &device)).mul_scalar(schedule.gamma(300));
                 let seen = match input {
-                    Space::Latent => latents.div_scalar(tokenizer.scale),
-                    Space::Image => space.decode(latents),
+                    Space::Latent => latents.clone().div_scalar(tokenizer.scale),
+                    Space::Image => space.decode(latents.clone()),
                 };
                 let condition = net.condition(Net::time_table(&[300], &device), None);
                 let want: Vec<f32> = net.encode(seen, &condition).into_data().try_to_vec().unwrap();
                 for (got, want) in canonical.tokens(picture).iter().zip(&want) {
                     assert!((got - want).abs() < 2e-4, "{input:?} {classes} {schedule:?}: {got} {want}");
+                }
+
+                // The same with noise on the latents.
+                let noise =
+                    InputNoise::new(schedule, t, &Tokenizer::Linear(tokenizer.clone()), &weights.pca()).unwrap();
+                let noised = RunEncoder::new("noised", &weights, t, &pooling::ALL).unwrap().with_noise(noise);
+                let mut eps = vec![0f32; grid.tokens() * rank];
+                let of = ldae_shared::crc::crc32(picture);
+                Stream::new(1, Purpose::Latent, u32::MAX - 1, of).fill_gaussian(&mut eps);
+                let eps = Tensor::<3>::from_data(TensorData::new(eps, [1, grid.tokens(), rank]), &device);
+                let latents = latents + eps.mul_scalar(f64::from(tokenizer.scale) * schedule.sigma(300));
+                let seen = match input {
+                    Space::Latent => latents.div_scalar(tokenizer.scale),
+                    Space::Image => space.decode(latents),
+                };
+                let want: Vec<f32> = net.encode(seen, &condition).into_data().try_to_vec().unwrap();
+                for (got, want) in noised.tokens(picture).iter().zip(&want) {
+                    assert!((got - want).abs() < 5e-4, "noised, {input:?} {classes} {schedule:?}: {got} {want}");
                 }
             }
         }
