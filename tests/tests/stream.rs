@@ -1,8 +1,8 @@
 //! A folder of many JPEG files trains in bounded memory: pictures are decoded in parallel into the cache on disk, and training
 //! reads them from there.
 //!
-//! 100,000 drawn files of 112 pixels a side (LDAE_STREAM_FILES names another number) become 2.8 GB of decoded pictures. Peaks are
-//! read from /proc while the program runs: `VmHWM` counts everything, also pages of the cache file, which the system may take back at any
+//! 100,000 drawn files of 112 pixels a side (LDAE_STREAM_FILES names another number) become 2.8 GB of decoded pictures, of which 50 MB may
+//! stay in memory (LDAE_MEMORY_GB). Peaks are read from /proc while the program runs: `VmHWM` counts everything, also pages of the cache file, which the system may take back at any
 //! time; `RssAnon` is the program's own memory.
 
 use ldae_host::bench::pipeline::write_jpeg;
@@ -11,12 +11,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const FILES: usize = 100_000;
-/// Of the files, and of the pictures that they become: decoded, 100,000 do not fit in the 2 GiB that may stay in memory.
+/// Of the files, and of the pictures that they become.
 const JPEG_SIDE: usize = 112;
 const SIDE: usize = 96;
-/// Bounds of the two peaks, bytes: a third and a tenth of the decoded pictures.
-const WHOLE: u64 = 900 << 20;
-const OWN: u64 = 270 << 20;
+/// GB of decoded pictures that may stay in memory: 5,000 take 0.138.
+const MEMORY: &str = "0.05";
+/// Bounds of the program's own memory, bytes: 75 MiB were measured in training, and 5,000 decoded pictures would add 132 MiB.
+const OWN: u64 = 140 << 20;
 
 /// `count` files in folders of a thousand; their bytes. Each folder holds the same thousand pictures.
 fn draw(folder: &Path, count: usize) -> usize {
@@ -77,6 +78,7 @@ fn many_files_train_in_bounded_memory() {
             .args(more)
             .env("XDG_CACHE_HOME", &cache)
             .env("LDAE_CACHE_GB", "4")
+            .env("LDAE_MEMORY_GB", MEMORY)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -85,7 +87,8 @@ fn many_files_train_in_bounded_memory() {
         let (seconds, mib) = (began.elapsed().as_secs_f64(), |bytes: u64| bytes >> 20);
         println!("{run}: {seconds:.1} s, peak {} MiB, of which its own {} MiB", mib(whole), mib(own));
         assert!(own > 0 && whole >= own, "the figures of /proc");
-        assert!(whole < WHOLE && own < OWN, "{run}: {whole} bytes, of which its own {own}");
+        // What is mapped may be all of the cache file, where the system has nothing better to keep.
+        assert!(own < OWN, "{run}: {whole} bytes, of which its own {own}");
         let run = std::fs::read_to_string(folder.path().join(run).join("metrics.jsonl")).unwrap();
         (seconds, run)
     };
@@ -96,12 +99,11 @@ fn many_files_train_in_bounded_memory() {
     };
     let (seconds, first) = train("import", &[]);
     println!("{:.2} ms a picture, {:.2} GB in the cache", 1e3 * seconds / count as f64, cached() as f64 / 1e9);
-    if count * SIDE * SIDE * 3 > 2 << 30 {
-        assert!(cached() > (count * SIDE * SIDE * 3) as u64, "all pictures are in the cache");
-    }
+    assert!(count >= 5000, "fewer pictures would not show in the bounds");
+    assert!(cached() > (count * SIDE * SIDE * 3) as u64, "all pictures are in the cache");
     let (_, second) = train("cached", &[]);
     assert_eq!(first, second, "the cache gives what the files gave");
     let before = cached();
-    train("limited", &["--limit", "2000"]);
-    assert_eq!(cached(), before, "two thousand pictures stay in memory");
+    train("limited", &["--limit", "1000"]);
+    assert_eq!(cached(), before, "a thousand pictures stay in memory");
 }

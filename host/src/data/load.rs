@@ -16,6 +16,8 @@ use std::time::UNIX_EPOCH;
 
 /// Decoded sets up to this size stay in memory: CIFAR-10 takes 0.18 GB, ImageNet at 64 x 64 would take 15.
 const MEMORY_LIMIT: usize = 2 << 30;
+/// Environment variable with another size, in GB.
+const MEMORY_VARIABLE: &str = "LDAE_MEMORY_GB";
 
 /// How a data set is read.
 #[derive(Clone, Debug)]
@@ -35,8 +37,8 @@ pub struct LoadOptions {
     /// are kept, in `$XDG_CACHE_HOME/ldae` or `~/.cache/ldae`. Caches there take at most `LDAE_CACHE_GB` (20 GB, or half of
     /// what is free if that is less): the least recently used ones make room for a new one.
     pub cache: Option<PathBuf>,
-    /// Decoded bytes that may stay in memory.
-    pub memory_limit: usize,
+    /// Decoded bytes that may stay in memory. When `None`, `LDAE_MEMORY_GB` says it, or else they are 2 GiB.
+    pub memory_limit: Option<usize>,
     /// Enlarge pictures smaller than `side` instead of refusing them.
     pub upscale: bool,
 }
@@ -49,7 +51,7 @@ impl Default for LoadOptions {
             max_bad: 10,
             limit: None,
             cache: None,
-            memory_limit: MEMORY_LIMIT,
+            memory_limit: None,
             upscale: false,
         }
     }
@@ -85,7 +87,11 @@ pub fn load_with_progress(
         Some((meta, pixels)) if meta.bad.len() <= options.max_bad => (meta, pixels),
         // No cache, a damaged one, or one made with a larger --max-bad: read the source (again).
         _ => {
-            let limit = if options.cache.is_some() { 0 } else { options.memory_limit };
+            let limit = match (&options.cache, options.memory_limit) {
+                (Some(_), _) => 0,
+                (None, Some(limit)) => limit,
+                (None, None) => super::room::size_of(MEMORY_VARIABLE)?.map_or(MEMORY_LIMIT, |bytes| bytes as usize),
+            };
             let mut store = Growing::new(path, limit, Room::new(&folder)?);
             if let Some(count) = origin.count() {
                 store.expect(count, shaping.side * shaping.side * shaping.channels)?;

@@ -44,7 +44,7 @@ impl Room {
     /// # Errors
     /// The variable is set to something that is no size.
     pub fn new(folder: &Path) -> Result<Self> {
-        let cap = std::env::var(VARIABLE).ok().map(|text| parse(&text)).transpose()?;
+        let cap = size_of(VARIABLE)?;
         Ok(Room { folder: folder.to_owned(), cap, reserve: RESERVE })
     }
 
@@ -142,11 +142,19 @@ fn free(folder: &Path) -> Option<u64> {
     Some(facts.f_bavail.saturating_mul(facts.f_frsize))
 }
 
-fn parse(text: &str) -> Result<u64> {
+/// Bytes that an environment variable gives in GB; `None` when it is not set.
+///
+/// # Errors
+/// It is set to something that is no size.
+pub(super) fn size_of(variable: &str) -> Result<Option<u64>> {
+    std::env::var(variable).ok().map(|text| parse(variable, &text)).transpose()
+}
+
+fn parse(variable: &str, text: &str) -> Result<u64> {
     match text.trim().parse::<f64>() {
         Ok(gb) if gb.is_finite() && gb >= 0.0 => Ok((gb * 1e9) as u64),
-        _ => Err(Error::new(format!("{VARIABLE} is `{text}`, which is no size"))
-            .hint(format!("set it to gigabytes, for example {VARIABLE}=50, or unset it"))),
+        _ => Err(Error::new(format!("{variable} is `{text}`, which is no size"))
+            .hint(format!("set it to gigabytes, for example {variable}=50, or unset it"))),
     }
 }
 
@@ -237,9 +245,12 @@ mod tests {
 
     #[test]
     fn caps_are_gigabytes() {
-        assert_eq!((parse("20").unwrap(), parse(" 0.5 ").unwrap(), parse("0").unwrap()), (CAP, 500_000_000, 0));
+        assert_eq!(
+            (parse(VARIABLE, "20").unwrap(), parse(VARIABLE, " 0.5 ").unwrap(), parse(VARIABLE, "0").unwrap()),
+            (CAP, 500_000_000, 0)
+        );
         for bad in ["", "-1", "20GB", "inf", "NaN"] {
-            assert!(parse(bad).is_err(), "{bad}");
+            assert!(parse(VARIABLE, bad).is_err(), "{bad}");
         }
     }
 

@@ -285,11 +285,10 @@ fn a_cache_is_used_and_rebuilt_when_damaged() {
 #[test]
 fn sets_above_the_memory_limit_are_mapped() {
     let cache = tempfile::tempdir().unwrap();
-    let options = LoadOptions { cache: None, memory_limit: 1000, ..LoadOptions::default() };
     let origin = super::drawn::Drawn::parse("drawn:train=20,test=5,side=8").unwrap();
     let store = super::cache::Growing::new(
         cache.path().join("x.ldae-pixels"),
-        options.memory_limit,
+        1000,
         super::room::Room::with_cap(cache.path(), 1 << 20),
     );
     let shaping = super::import::Shaping { side: 8, channels: 3, upscale: false };
