@@ -10,7 +10,7 @@ use crate::data::{Augment, Split, order, permutation};
 use crate::model::is_cpu;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use ldae_shared::noise::{Purpose, Stream, schedule};
-use ldae_shared::patch::PatchGrid;
+use ldae_shared::patch::{PatchGrid, pixel_value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -64,8 +64,8 @@ impl<'a> Batches<'a> {
     #[must_use]
     pub fn ahead_of(mut self, device: &Device) -> Self {
         if !is_cpu(device) {
-            self.ahead = Some(Ahead::new(Arc::clone(&self.feed), device));
             // A device that computes other values gets the host's.
+            self.ahead = Some(Ahead::new(Arc::clone(&self.feed), device, takes_bytes(device)));
             self.noise_on_device = device_noise::check(device).is_ok();
         }
         self
@@ -179,6 +179,17 @@ fn upload(data: TensorData, device: &Device) -> Tensor<3> {
     bytes.float().sub_scalar(127.5).div_scalar(127.5)
 }
 
+/// Whether a device makes the right values of bytes.
+fn takes_bytes(device: &Device) -> bool {
+    let bytes: Vec<u8> = (0..=255).collect();
+    let values = || upload(TensorData::new(bytes.clone(), [1, 16, 16]), device).try_into_data();
+    let values = std::panic::catch_unwind(std::panic::AssertUnwindSafe(values)).ok().and_then(|data| data.ok());
+    let values = values.and_then(|data| data.try_to_vec::<f32>().ok());
+    // Its division may round differently.
+    let close = |(value, byte): (&f32, &u8)| (value - pixel_value(*byte)).abs() < 1e-6;
+    values.is_some_and(|values| values.iter().zip(&bytes).all(close))
+}
+
 /// Clean patches [B, N, P] of whole pictures (u8 HWC), without augmentation.
 ///
 /// # Panics
@@ -196,7 +207,6 @@ pub fn patches(grid: PatchGrid, pictures: &[&[u8]], device: &Device) -> Tensor<3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ldae_shared::patch::pixel_value;
 
     #[test]
     fn bytes_become_the_values_of_the_host() {
@@ -215,7 +225,8 @@ mod tests {
         let batches = || Batches::new(&split, grid, 5, 4, Augment::CropColour, 9);
         let (mut cpu, mut gpu) = (batches(), batches());
         // What `ahead_of` does for a GPU; tensors are on the CPU here all the same.
-        gpu.ahead = Some(Ahead::new(Arc::clone(&gpu.feed), &device));
+        assert!(takes_bytes(&device));
+        gpu.ahead = Some(Ahead::new(Arc::clone(&gpu.feed), &device, true));
         gpu.noise_on_device = true;
         for step in 0..5 {
             let samples = cpu.step(step);

@@ -52,40 +52,40 @@ impl Feed {
         self.grid.patchify(&picture, bytes);
     }
 
+    fn write(&self, wanted: Wanted, epoch: u32, sample: u32, values: &mut [f32]) {
+        match wanted {
+            Wanted::View(view) => {
+                let mut bytes = vec![0u8; values.len()];
+                self.write_bytes(view, epoch, sample, &mut bytes);
+                values.iter_mut().zip(&bytes).for_each(|(value, &byte)| *value = pixel_value(byte));
+            }
+            Wanted::Noise => Stream::new(self.seed, Purpose::Latent, epoch, sample).fill_gaussian(values),
+        }
+    }
+
     /// Values of some samples, [b, rows, columns] in f32, made by the calling thread.
     pub fn values(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> TensorData {
         let size = self.size(wanted);
         let mut values = vec![0f32; samples.len() * size];
-        let mut bytes = vec![0u8; size];
-        for (&sample, values) in samples.iter().zip(values.chunks_exact_mut(size)) {
-            match wanted {
-                Wanted::View(view) => {
-                    self.write_bytes(view, epoch, sample, &mut bytes);
-                    values.iter_mut().zip(&bytes).for_each(|(value, &byte)| *value = pixel_value(byte));
-                }
-                Wanted::Noise => Stream::new(self.seed, Purpose::Latent, epoch, sample).fill_gaussian(values),
-            }
-        }
+        let parts = samples.iter().zip(values.chunks_exact_mut(size));
+        parts.for_each(|(&sample, values)| self.write(wanted, epoch, sample, values));
         TensorData::new(values, self.shape_of(wanted, samples))
     }
 
-    /// The same for a GPU, made by all cores: pictures as bytes, noise in f32. Not for a thread of a pool: the work would stay in
-    /// that pool.
-    fn for_gpu(&self, wanted: Wanted, epoch: u32, samples: &[u32]) -> TensorData {
+    /// The same for a GPU, made by all cores, and pictures `as_bytes`. Not for a thread of a pool: the work would stay in that pool.
+    fn for_gpu(&self, wanted: Wanted, epoch: u32, samples: &[u32], as_bytes: bool) -> TensorData {
         let (size, shape) = (self.size(wanted), self.shape_of(wanted, samples));
         match wanted {
-            Wanted::View(view) => {
+            Wanted::View(view) if as_bytes => {
                 let mut bytes = vec![0u8; samples.len() * size];
                 let parts = samples.par_iter().zip(bytes.par_chunks_exact_mut(size));
                 parts.for_each(|(&sample, bytes)| self.write_bytes(view, epoch, sample, bytes));
                 TensorData::new(bytes, shape)
             }
-            Wanted::Noise => {
+            _ => {
                 let mut values = vec![0f32; samples.len() * size];
                 let parts = samples.par_iter().zip(values.par_chunks_exact_mut(size));
-                parts.for_each(|(&sample, values)| {
-                    Stream::new(self.seed, Purpose::Latent, epoch, sample).fill_gaussian(values);
-                });
+                parts.for_each(|(&sample, values)| self.write(wanted, epoch, sample, values));
                 TensorData::new(values, shape)
             }
         }
@@ -120,6 +120,8 @@ pub(super) struct Ahead {
     feed: Arc<Feed>,
     /// Whose memory the values of the next step are put into, as far as it has any for that.
     device: Device,
+    /// Whether it takes pictures as bytes.
+    bytes: bool,
     state: Mutex<State>,
 }
 
@@ -134,8 +136,8 @@ struct State {
 }
 
 impl Ahead {
-    pub fn new(feed: Arc<Feed>, device: &Device) -> Self {
-        Ahead { feed, device: device.clone(), state: Mutex::default() }
+    pub fn new(feed: Arc<Feed>, device: &Device, bytes: bool) -> Self {
+        Ahead { feed, device: device.clone(), bytes, state: Mutex::default() }
     }
 
     /// `step` begins, `next` will follow.
@@ -149,9 +151,9 @@ impl Ahead {
         };
         state.current = Some(step.clone());
         if !asked.is_empty() {
-            let (feed, step, device) = (Arc::clone(&self.feed), next.clone(), self.device.clone());
+            let (feed, step, device, bytes) = (Arc::clone(&self.feed), next.clone(), self.device.clone(), self.bytes);
             let make = move |(wanted, places): (Wanted, Range<usize>)| {
-                let mut values = feed.for_gpu(wanted, step.epoch, &step.samples[places.clone()]);
+                let mut values = feed.for_gpu(wanted, step.epoch, &step.samples[places.clone()], bytes);
                 device.staging(std::iter::once(&mut values));
                 (wanted, places, values)
             };
@@ -164,7 +166,7 @@ impl Ahead {
         self.take(wanted, epoch, samples).unwrap_or_else(|| {
             // A training thread is a pool of its own: a thread outside of it has the pool of all cores.
             std::thread::scope(|scope| {
-                let thread = scope.spawn(|| self.feed.for_gpu(wanted, epoch, samples));
+                let thread = scope.spawn(|| self.feed.for_gpu(wanted, epoch, samples, self.bytes));
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })
         })
@@ -199,7 +201,7 @@ mod tests {
     #[test]
     fn what_is_made_ahead_is_what_would_be_made() {
         let feed = feed();
-        let ahead = Ahead::new(Arc::clone(&feed), &Device::flex());
+        let ahead = Ahead::new(Arc::clone(&feed), &Device::flex(), true);
         let mut batches = Batches::new(&feed.split, feed.grid, feed.rank, 8, feed.augment, feed.seed);
         for step in 0..7 {
             let (now, next) = (batches.step(step), batches.step(step + 1));
@@ -208,7 +210,7 @@ mod tests {
             assert_eq!(made, if step < 2 { 0 } else { 3 }, "the first step says what the third needs");
             for wanted in [Wanted::View(0), Wanted::View(1), Wanted::Noise] {
                 let samples = &now.samples[2..7];
-                assert_eq!(ahead.values(wanted, now.epoch, samples), feed.for_gpu(wanted, now.epoch, samples));
+                assert_eq!(ahead.values(wanted, now.epoch, samples), feed.for_gpu(wanted, now.epoch, samples, true));
             }
             assert_eq!(ahead.state.lock().unwrap().ready.len(), 0, "all of it was used");
         }
@@ -217,12 +219,14 @@ mod tests {
     #[test]
     fn other_samples_are_made_when_asked_for() {
         let feed = feed();
-        let ahead = Ahead::new(Arc::clone(&feed), &Device::flex());
+        let ahead = Ahead::new(Arc::clone(&feed), &Device::flex(), false);
         let step = Step { epoch: 1, samples: vec![4, 7, 1] };
         ahead.begin(&step, step.clone());
         for (epoch, samples) in [(0, &[4u32, 7][..]), (1, &[7, 4]), (1, &[9]), (1, &[1, 3])] {
-            let expected = feed.values(Wanted::Noise, epoch, samples);
-            assert_eq!(ahead.values(Wanted::Noise, epoch, samples), expected);
+            for wanted in [Wanted::Noise, Wanted::View(1)] {
+                let expected = feed.values(wanted, epoch, samples);
+                assert_eq!(ahead.values(wanted, epoch, samples), expected);
+            }
         }
         assert!(ahead.state.lock().unwrap().asked.is_empty());
     }
