@@ -3,7 +3,8 @@
 //!
 //! The JPEG files are drawn here, in a temporary folder: textures with noise, so that they compress like photographs do. A core
 //! is one thread; the import is timed on all threads too, with [`crate::data::load`] itself. Batches are the trainer's own
-//! ([`Batches`]): pictures augmented, normalised and cut into patches, and latent noise.
+//! ([`Batches`]), as a GPU gets them: pictures augmented and cut into patches, as bytes. The noise is made by the GPU; by a core it
+//! takes what is measured beside.
 
 use crate::data::{Augment, LoadOptions, Split, drawn, load};
 use crate::error::Context;
@@ -43,7 +44,7 @@ pub struct Options {
 pub struct Fed {
     /// As `--augment` names it.
     pub augment: String,
-    /// From the decoded cache, noise included, of one core.
+    /// From the decoded cache to the bytes that a GPU gets, of one core.
     pub pictures_per_second: f64,
     /// Cores that feed the device.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +72,7 @@ pub struct Pipeline {
     pub import_all: f64,
     /// Threads of `import_all`.
     pub threads: usize,
-    /// Latent noise alone, of one core.
+    /// Latent noise, where a core makes it.
     pub noise_per_core: f64,
     /// Pictures per second that a device takes, as asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +99,8 @@ pub fn measure(options: &Options) -> Result<Pipeline> {
     let import_all = if threads == 1 { import_per_core } else { import(threads)?.0 };
     let device = Device::flex();
     let samples: Vec<u32> = (0..split.len() as u32).collect();
-    let rate = |work: &mut dyn FnMut(u32)| {
+    let core = rayon::ThreadPoolBuilder::new().num_threads(1).build().context(|| "cannot start a thread")?;
+    let rate = |work: &mut (dyn FnMut(u32) + Send)| {
         work(0);
         let (start, mut passes) = (Instant::now(), 0);
         while start.elapsed() < TIME {
@@ -112,10 +114,7 @@ pub fn measure(options: &Options) -> Result<Pipeline> {
     let noise_per_core = rate(&mut |epoch| drop(black_box(plain.noise(epoch, &samples, &device))));
     let fed = |augment: &Augment| {
         let batches = batches(*augment);
-        let pictures_per_second = rate(&mut |epoch| {
-            black_box(batches.clean(epoch, &samples, &device));
-            black_box(batches.noise(epoch, &samples, &device));
-        });
+        let pictures_per_second = core.install(|| rate(&mut |epoch| drop(black_box(batches.for_gpu(epoch, &samples)))));
         let name = augment.to_possible_value().map_or(String::new(), |v| v.get_name().to_owned());
         Fed { augment: name, pictures_per_second, cores: options.needs.map(|needs| needs / pictures_per_second) }
     };
@@ -189,8 +188,8 @@ impl std::fmt::Display for Pipeline {
         writeln!(f, "once, from JPEG files of {jpeg}x{jpeg} pixels, {:.1} kB:", self.jpeg_bytes / 1e3)?;
         writeln!(f, "  decode, resize, cache  {:10.0} pictures/s on one core", self.import_per_core)?;
         writeln!(f, "                         {:10.0} pictures/s on {} threads", self.import_all, self.threads)?;
-        writeln!(f, "each epoch, from the cache, on one core:")?;
-        write!(f, "  noise alone            {:10.0} pictures/s", self.noise_per_core)?;
+        writeln!(f, "each epoch, from the cache to the bytes for a GPU, on one core:")?;
+        write!(f, "  noise, if a core makes it {:7.0} pictures/s", self.noise_per_core)?;
         for fed in &self.batches {
             write!(f, "\n  augment {:14} {:10.0} pictures/s", fed.augment, fed.pictures_per_second)?;
             if let (Some(cores), Some(needs)) = (fed.cores, self.needs) {

@@ -150,6 +150,11 @@ impl<'a> Batches<'a> {
         })
     }
 
+    /// What the cores do for a GPU that trains: augmented patches of some samples as bytes, [b, N, P].
+    pub fn for_gpu(&self, epoch: u32, samples: &[u32]) -> TensorData {
+        self.feed.for_gpu(Wanted::View(0), epoch, samples, true)
+    }
+
     /// Two numbers uniform on [0, 1) for what happens to a share of the samples; they follow the time step in its stream.
     pub fn chance(&self, epoch: u32, sample: u32) -> [f32; 2] {
         let mut stream = Stream::new(self.seed, Purpose::TimeStep, epoch, sample);

@@ -73,7 +73,7 @@ impl Feed {
     }
 
     /// The same for a GPU, made by all cores, and pictures `as_bytes`. Not for a thread of a pool: the work would stay in that pool.
-    fn for_gpu(&self, wanted: Wanted, epoch: u32, samples: &[u32], as_bytes: bool) -> TensorData {
+    pub fn for_gpu(&self, wanted: Wanted, epoch: u32, samples: &[u32], as_bytes: bool) -> TensorData {
         let (size, shape) = (self.size(wanted), self.shape_of(wanted, samples));
         match wanted {
             Wanted::View(view) if as_bytes => {
