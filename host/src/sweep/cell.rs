@@ -69,11 +69,13 @@ fn setting(values: &[(String, String)]) -> String {
     }
 }
 
-/// "rank-32_lr-0.001": letters, digits, dots and dashes only.
+/// Letters, digits, dots and dashes only.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '-' }).collect()
+}
+
+/// "rank-32_lr-0.001".
 fn folder(values: &[(String, String)]) -> String {
-    let plain = |text: &str| -> String {
-        text.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '-' }).collect()
-    };
     let word = |(axis, value): &(String, String)| {
         // A name never starts with a dot, and ".." never stands alone.
         let value = plain(value).trim_matches(['.', '-']).to_owned();

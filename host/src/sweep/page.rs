@@ -1,5 +1,6 @@
 //! The files of a whole sweep: sweep.html (tables and plots, self-contained), sweep.md, sweep.json, and every plot as SVG.
 
+use super::cell::plain;
 use super::figures;
 use super::summary::Summary;
 use super::table;
@@ -8,7 +9,7 @@ use crate::report::page::{Section, figure, page, paragraph, standalone_svg, tabl
 use crate::{Result, atomic};
 use std::path::Path;
 
-/// Writes OUT/sweep.html, sweep.md, sweep.json, sweep.svg and sweep-AXIS.svg.
+/// Writes OUT/sweep.html, sweep.md, sweep.json, sweep.svg, sweep-AXIS.svg and sweep-t-SETTING.svg.
 ///
 /// # Errors
 /// OUT is unwritable or the disk full.
@@ -19,8 +20,10 @@ pub fn write(root: &Path, summary: &Summary) -> Result<()> {
     atomic::write(&root.join("sweep.html"), html(summary).as_bytes())?;
     let ranking = ("sweep.svg".to_owned(), figures::ranking(summary));
     let curves = figures::curves(summary).into_iter().map(|(axis, svg)| (format!("sweep-{axis}.svg"), svg));
+    let over_t =
+        figures::over_t(summary).into_iter().map(|(setting, svg)| (format!("sweep-t-{}.svg", plain(&setting)), svg));
     // Without any score there is a sentence in place of a plot, which is no SVG file.
-    for (name, svg) in std::iter::once(ranking).chain(curves).filter(|(_, svg)| svg.starts_with("<svg")) {
+    for (name, svg) in std::iter::once(ranking).chain(curves).chain(over_t).filter(|(_, svg)| svg.starts_with("<svg")) {
         atomic::write(&root.join(name), standalone_svg(&svg).as_bytes())?;
     }
     Ok(())

@@ -106,6 +106,11 @@ fn shards_add_up_to_the_whole_and_nothing_is_run_twice() {
         let error = sweep(&parts, &grid, &other, None).unwrap_err();
         assert!(error.to_string().contains("other settings") && error.advice().is_some(), "{error}");
     }
+    let cells = cells(&grid, &base(), &[1, 2]).unwrap();
+    write(&parts, &summarise("test", "drawn", "", &cells, &more)).unwrap();
+    let figure =
+        std::fs::read_to_string(parts.join(format!("sweep-t-{}.svg", cells[0].setting.replace(' ', "-")))).unwrap();
+    assert!(figure.starts_with("<svg") && figure.contains("time step t"));
 }
 
 #[test]
