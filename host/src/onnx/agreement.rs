@@ -6,6 +6,7 @@ use super::{embedding, float32, int8};
 use crate::data::{self, LoadOptions, Split};
 use crate::eval::Features;
 use crate::eval::agreement::Agreement;
+use crate::quantise::dead_leaves;
 use crate::runtime::Network;
 use ldae_shared::spec::{EncoderSpec, Pooling, preset};
 use ndarray::{Array2, Array4};
@@ -28,14 +29,24 @@ const ODD: [(&str, EncoderSpec); 6] = [
     ("odd-wide-grid", EncoderSpec::from_numbers((32, 3, 4), (16, 64, 2), (4, 4), Pooling::Grid2x2)),
 ];
 
-/// Real pictures where they are at hand (`LDAE_DATA`, or ../shared/data/cifar10 beside the repository), else drawn ones.
+/// Real pictures where they are at hand (`LDAE_DATA`, or ../shared/data/cifar10 beside the repository), else dead leaves. Not `drawn`:
+/// its pictures have equal mean and covariance, so that embeddings of a random encoder hardly differ and rounding counts more.
 fn pictures(spec: &EncoderSpec) -> (Split, Split) {
     let real = std::env::var_os("LDAE_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/cifar10"), PathBuf::from);
-    let source = if real.is_dir() { real.display().to_string() } else { "drawn".to_owned() };
-    let dataset = data::load(&source, &LoadOptions::default()).expect("pictures");
-    println!("pictures: {}", dataset.name);
     let shaped = |split: &Split, count| split.limit(count).resized(spec.image.into(), spec.channels.into());
+    if !real.is_dir() {
+        println!("pictures: dead leaves");
+        let split = dead_leaves::pictures(CALIBRATION + COMPARED);
+        let part = |range: std::ops::Range<usize>| {
+            let pixels = range.flat_map(|i| split.image(i).to_vec()).collect();
+            Split::from_memory(pixels, split.side(), split.channels(), None)
+                .resized(spec.image.into(), spec.channels.into())
+        };
+        return (part(0..CALIBRATION), part(CALIBRATION..split.len()));
+    }
+    let dataset = data::load(&real.display().to_string(), &LoadOptions::default()).expect("pictures");
+    println!("pictures: {}", dataset.name);
     (shaped(&dataset.train, CALIBRATION), shaped(dataset.held_out(), COMPARED))
 }
 

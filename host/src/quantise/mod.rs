@@ -8,6 +8,8 @@
 mod build;
 mod calibrate;
 mod correct;
+#[cfg(test)]
+pub(crate) mod dead_leaves;
 mod dense;
 mod equalise;
 mod factor;
