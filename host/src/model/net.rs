@@ -188,17 +188,13 @@ impl Net {
     /// Encoder: tokens [B, N, P or K] → final LayerNorm of the tokens [B, N, W].
     pub fn encode(&self, tokens: Tensor<3>, condition: &Condition) -> Tensor<3> {
         let x = self.embed.forward_tokens(tokens) + self.frame.encoder_positions.clone();
-        self.encoder_blocks(x, condition)
+        self.encoder_blocks(x, condition, &[])
     }
 
     /// [`Net::encode`] with the branches of each block scaled per picture: `factors` has a [B, 2] for each block.
     pub fn encode_scaled(&self, tokens: Tensor<3>, condition: &Condition, factors: &[Tensor<2>]) -> Tensor<3> {
-        let mut x = self.embed.forward_tokens(tokens) + self.frame.encoder_positions.clone();
-        let condition = silu(condition.0.clone());
-        for (block, factors) in self.encoder.iter().zip(factors) {
-            x = block.forward_scaled(x, condition.clone(), factors.clone());
-        }
-        layer_norm(x)
+        let x = self.embed.forward_tokens(tokens) + self.frame.encoder_positions.clone();
+        self.encoder_blocks(x, condition, factors)
     }
 
     /// Encoder on some tokens of each picture: values [B, M, P or K] of the tokens at `places` [B·M] → [B, M, W].
@@ -207,13 +203,17 @@ impl Net {
         let [_, n, w] = self.frame.encoder_positions.dims();
         let positions = self.frame.encoder_positions.clone().reshape([n, w]).select(0, places); // [B·M, W]
         let x = self.embed.forward_tokens(tokens) + positions.reshape([b, m, w]);
-        self.encoder_blocks(x, condition)
+        self.encoder_blocks(x, condition, &[])
     }
 
-    fn encoder_blocks(&self, mut x: Tensor<3>, condition: &Condition) -> Tensor<3> {
+    /// The blocks and the final LayerNorm; block i has the branches scaled by `factors[i]`, if there is one.
+    fn encoder_blocks(&self, mut x: Tensor<3>, condition: &Condition, factors: &[Tensor<2>]) -> Tensor<3> {
         let condition = silu(condition.0.clone());
-        for block in &self.encoder {
-            x = block.forward(x, condition.clone());
+        for (i, block) in self.encoder.iter().enumerate() {
+            x = match factors.get(i) {
+                Some(factors) => block.forward_scaled(x, condition.clone(), factors.clone()),
+                None => block.forward(x, condition.clone()),
+            };
         }
         layer_norm(x)
     }

@@ -6,12 +6,9 @@
 
 use crate::{Error, Result};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use ldae_shared::noise::philox::{MULTIPLIER, ROUNDS, WEYL};
 use ldae_shared::noise::{Purpose, Stream};
 
-/// Philox4x32-10 as in `ldae_shared::noise::philox4x32_10` (SC11, section 4.3).
-const MULTIPLIER: [i64; 2] = [0xD251_1F53, 0xCD9E_8D57];
-const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-const ROUNDS: u32 = 10;
 const TWO_POW_MINUS_24: f32 = 1.0 / 16_777_216.0;
 
 /// Largest difference from the host's values that [`check`] accepts: values reach 5.8, and GPU sines are good to some 1e-6.
@@ -42,8 +39,8 @@ fn words(seed: u64, purpose: Purpose, epoch: u32, samples: &[u32], blocks: usize
     let [mut c0, mut c1, mut c2, mut c3] = [row.expand(shape), column.expand(shape), all(epoch), all(purpose as u32)];
     let [mut k0, mut k1] = [seed as u32, (seed >> 32) as u32];
     for _ in 0..ROUNDS {
-        let (high0, low0) = wide_product(c0, MULTIPLIER[0]);
-        let (high1, low1) = wide_product(c2, MULTIPLIER[1]);
+        let (high0, low0) = wide_product(c0, MULTIPLIER[0].into());
+        let (high1, low1) = wide_product(c2, MULTIPLIER[1].into());
         c0 = high1.bitwise_xor(c1).bitwise_xor_scalar(i64::from(k0));
         c2 = high0.bitwise_xor(c3).bitwise_xor_scalar(i64::from(k1));
         (c1, c3) = (low1, low0);

@@ -4,7 +4,7 @@
 //! Nothing here has global state: a stream is a pure function of seed, purpose, epoch and sample, so training gives the
 //! same batches and the same noise for any number of workers, and a board can draw the noise the workstation trained with.
 
-mod philox;
+pub mod philox;
 pub mod schedule;
 mod stream;
 

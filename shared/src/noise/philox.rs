@@ -4,11 +4,11 @@
 //! are the paper's. Checked below against the known-answer vectors that the authors publish with Random123.
 
 /// Round multipliers (SC11, table 2).
-const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+pub const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 /// Key increments: the golden ratio and sqrt(3) - 1 (SC11, section 4.3).
-const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+pub const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 /// Ten rounds: the authors' default, with a margin over the seven that pass BigCrush.
-const ROUNDS: u32 = 10;
+pub const ROUNDS: u32 = 10;
 
 /// High and low halves of the 64-bit product.
 const fn wide_product(a: u32, b: u32) -> (u32, u32) {
